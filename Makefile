@@ -1,0 +1,57 @@
+# Everything from nothing: Python 3.11, make and PyPI are all that is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8080
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev setup-train run test test-train lint engines clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: setup ## set up what is missing, start Triton and the API on PORT (8080)
+	@exec $(BIN)/sub50 serve --port $(PORT)
+
+setup: $(VENV)/serve.done engines ## everything short of starting, into .venv
+
+engines: $(VENV)/serve.done ## build the default engines that are not up to date
+	@$(BIN)/sub50 engines build
+
+setup-dev: setup $(VENV)/dev.done ## and what the tests need
+
+setup-train: $(VENV)/train.done ## PyTorch and the training side, into .venv
+
+test: setup-dev lint ## the tests, with a real Triton
+	$(BIN)/python -m pytest -m "not train" $(PYTEST_OPTIONS)
+
+test-train: setup-dev $(VENV)/train.done ## the tests of the training side
+	$(BIN)/python -m pytest -m train $(PYTEST_OPTIONS)
+
+lint: $(VENV)/dev.done ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## remove the environment and the built engines
+	rm -rf $(VENV) model_repository/*/[0-9]*
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else f"Python 3.11 or 3.12 is needed, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/serve.done: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the serving environment into $(VENV) …"
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev.done: pyproject.toml constraints.txt $(VENV)/serve.done
+	@echo "installing what the tests need …"
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/train.done: pyproject.toml constraints.txt $(VENV)/serve.done
+	@echo "installing PyTorch and the training side …"
+	@$(PIP) install -c constraints.txt -e '.[train]'
+	@touch $@

@@ -1,0 +1,127 @@
+"""The engine's card: its measured record, written by the build and read by the service.
+
+The card is where building and serving meet: `model_repository/<model>/<version>/card.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CARD_FILE = "card.json"
+ENGINE_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class Record(BaseModel):
+    """Frozen, and strict about fields nobody declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Drift(Record):
+    """How far the engine's answers are from the unquantized graph's."""
+
+    texts: int
+    mean_change: float = Field(description="mean absolute change of a score (or 1 - cosine)")
+    largest_change: float
+    labels_changed: int
+
+
+class Invariance(Record):
+    """How far a text's answer moves with its batch-mates and its padding."""
+
+    texts: int
+    largest_change: float
+    labels_flipped: int
+    limit: float
+
+
+class Accuracy(Record):
+    """Share of right labels on one labelled data set, quantized against not."""
+
+    data: str
+    rows: int
+    accuracy: float
+    macro_f1: float
+    reference_accuracy: float
+    reference_macro_f1: float
+
+
+class Timing(Record):
+    """Time of one engine call in process, on the machine that built the engine."""
+
+    batch: int
+    tokens: int
+    threads: int
+    p50_ms: float
+    p99_ms: float
+    texts_per_second: float
+    reference_p50_ms: float
+
+
+class Verdict(Record):
+    """What the gate said."""
+
+    passed: bool
+    reasons: list[str] = Field(description="why it was refused; empty when passed")
+
+
+class EngineCard(Record):
+    """Everything known about one engine file."""
+
+    name: str
+    version: str
+    description: str
+    task: Literal["classify", "summarize"]
+    output: Literal["logits", "embedding"]
+    problem_type: Literal["single_label", "multi_label"] = "single_label"
+    labels: list[str]
+    thresholds: list[float] | None = Field(
+        default=None, description="per label, for multi_label: the label is given above it"
+    )
+    max_tokens: int
+    backend: str
+    precision: str
+    scheme: str
+    scheme_notes: list[str] = Field(description="what else was tried, with figures")
+    base: str
+    base_sha256: str
+    adapter: str | None
+    adapter_sha256: str | None
+    engine_sha256: str
+    tokenizer_sha256: str
+    recipe_sha256: str = Field(description="checksum over everything the build read")
+    training: dict[str, object] | None = Field(
+        default=None, description="the adapter's own record: data, seed, figures"
+    )
+    tools: dict[str, str]
+    machine: str
+    built_at: str
+    engine_bytes: int
+    reference_bytes: int
+    memory_bytes: int | None = None
+    drift: Drift
+    invariance: Invariance
+    accuracy: list[Accuracy] = Field(default_factory=list)
+    timings: list[Timing] = Field(default_factory=list)
+    gate: Verdict
+
+
+def read_card(folder: Path) -> EngineCard:
+    """Read the card of a version folder.
+
+    Raises:
+        FileNotFoundError: there is no card.
+        pydantic.ValidationError: the card is not one.
+    """
+    return EngineCard.model_validate_json((folder / CARD_FILE).read_bytes())
+
+
+def write_card(card: EngineCard, folder: Path) -> None:
+    """Write `card.json` into a version folder, replacing one that is there."""
+    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
