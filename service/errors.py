@@ -1,0 +1,98 @@
+"""What can go wrong while serving, free of any transport.
+
+    Sub50Error
+    ├── ServeError             a process cannot start; the message says what to do next
+    └── RequestError           one request cannot be answered
+        ├── MalformedBody      the body is not JSON
+        ├── Unauthorized       no key or a wrong one
+        ├── UnknownModel       no model of that name, or it does another task
+        ├── TooLarge           the body, a text or the count of texts is over its limit
+        ├── InvalidFields      a field has a wrong type or value
+        ├── Refused            it would be answered too late, so it is not begun
+        │   └── QueueFull      Triton's queue is full or held it too long
+        ├── DeadlineExceeded   begun, but not finished in time
+        └── BackendError       Triton cannot answer
+            └── BackendUnavailable   … and is not reachable or not ready
+
+`problems.py` gives each its HTTP status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class Sub50Error(Exception):
+    """Base of everything below."""
+
+
+class ServeError(Sub50Error):
+    """A process cannot start. The message says what was found and what to do next."""
+
+
+class RequestError(Sub50Error):
+    """One request cannot be answered. The message is for the client to read."""
+
+
+class MalformedBody(RequestError):
+    """The body is not JSON."""
+
+
+class Unauthorized(RequestError):
+    """The Authorization header holds no key or a wrong one."""
+
+
+class UnknownModel(RequestError):
+    """No model of that name does that task."""
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One field of the request and what is wrong with it; `field` is a dotted path."""
+
+    field: str
+    message: str
+
+
+class TooLarge(RequestError):
+    """Something is over its limit. `field` is the part that is, or "body"."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.fields = [FieldError(field, message)]
+
+
+class InvalidFields(RequestError):
+    """Fields with a wrong type or value, each by its path."""
+
+    def __init__(self, fields: list[FieldError]) -> None:
+        super().__init__("; ".join(f"{item.field}: {item.message}" for item in fields))
+        self.fields = fields
+
+
+class Refused(RequestError):
+    """Not begun, because it would not be answered in time."""
+
+    def __init__(self, message: str, *, reason: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QueueFull(Refused):
+    """Triton's queue is full, or held the request longer than its time allows."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="queue")
+
+
+class DeadlineExceeded(RequestError):
+    """The time allowed for the request has passed."""
+
+
+class BackendError(RequestError):
+    """Triton failed to answer."""
+
+
+class BackendUnavailable(BackendError):
+    """Triton cannot be reached, or the model is not ready there."""

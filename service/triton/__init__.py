@@ -1,0 +1,1 @@
+"""Triton: the client that asks it, and the server started beside us when none is deployed."""

@@ -1,0 +1,1 @@
+"""Stands in for NVIDIA's onnxruntime backend; Triton loads `model.py` by its path."""

@@ -1,0 +1,234 @@
+"""Asks Triton over gRPC, on the shortest path: raw tensor bytes on one open channel.
+
+Speaks the inference protocol that KServe and Triton share
+(https://github.com/kserve/open-inference-protocol), with the messages tritonclient brings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+from grpc import StatusCode
+from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from service.errors import (
+    BackendError,
+    BackendUnavailable,
+    DeadlineExceeded,
+    QueueFull,
+    RequestError,
+)
+
+MAX_MESSAGE_BYTES = 64 << 20
+HEALTH_SECONDS = 1.0
+CHANNEL_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # Pings only while calls are under way: Triton cuts off clients that ping while idle. The
+    # timeout also ends a connection on which bytes sent are not acknowledged.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    # A Triton that comes back is found within a second, not after gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+# For targets that stand for several Tritons; others keep gRPC's default, the first that answers.
+ROUND_ROBIN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+SEVERAL_ADDRESSES = ("dns:", "ipv4:", "ipv6:")
+
+NOT_READY = "the model is not ready at Triton; try again in a moment"
+UNREACHABLE = "Triton cannot be reached; try again in a moment"
+FAILED = "Triton could not run the model; its log has the reason"
+MISCONFIGURED = "Triton refused the request; model repository and service do not fit together"
+
+# A gRPC status, words in Triton's message ("" fits all), our error and its message for the
+# client. The first rule that fits counts; every status has a rule for all messages.
+ERROR_RULES: list[tuple[StatusCode, str, type[RequestError], str]] = [
+    (StatusCode.UNAVAILABLE, "maximum queue size", QueueFull, "the model's queue is full"),
+    (StatusCode.UNAVAILABLE, "timeout expired", QueueFull, "too long in the model's queue"),
+    (StatusCode.UNAVAILABLE, "protocol is restricted", BackendError, MISCONFIGURED),
+    (StatusCode.UNAVAILABLE, "", BackendUnavailable, UNREACHABLE),
+    (StatusCode.DEADLINE_EXCEEDED, "", DeadlineExceeded, "the model did not answer in time"),
+    # A stub is the process that runs a model's Python backend; Triton never restarts one.
+    (StatusCode.INTERNAL, "Stub process", BackendUnavailable, NOT_READY),
+    (StatusCode.INTERNAL, "", BackendError, FAILED),
+    (StatusCode.NOT_FOUND, "", BackendUnavailable, NOT_READY),
+    (StatusCode.CANCELLED, "", BackendUnavailable, UNREACHABLE),
+    (StatusCode.ABORTED, "", BackendUnavailable, UNREACHABLE),
+    (StatusCode.UNKNOWN, "", BackendError, FAILED),
+    (StatusCode.DATA_LOSS, "", BackendError, FAILED),
+    (StatusCode.ALREADY_EXISTS, "", BackendError, FAILED),
+    (StatusCode.RESOURCE_EXHAUSTED, "", BackendError, FAILED),
+    (StatusCode.INVALID_ARGUMENT, "", BackendError, MISCONFIGURED),
+    (StatusCode.OUT_OF_RANGE, "", BackendError, MISCONFIGURED),
+    (StatusCode.FAILED_PRECONDITION, "", BackendError, MISCONFIGURED),
+    (StatusCode.UNIMPLEMENTED, "", BackendError, MISCONFIGURED),
+    (StatusCode.PERMISSION_DENIED, "", BackendError, MISCONFIGURED),
+    (StatusCode.UNAUTHENTICATED, "", BackendError, MISCONFIGURED),
+    (StatusCode.OK, "", BackendError, FAILED),  # never an error; here so that none is missing
+]
+
+Int64Array = NDArray[np.int64]
+Float32Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What Triton says of a model. `outputs` are name, data type and shape (-1 is any size)."""
+
+    name: str
+    versions: tuple[str, ...]
+    outputs: tuple[tuple[str, str, tuple[int, ...]], ...]
+
+
+def error_for(code: StatusCode, details: str) -> RequestError:
+    """Our error for a failed call to Triton; its message is for the service's client."""
+    for rule_code, words, error, message in ERROR_RULES:
+        if code is rule_code and words in details:
+            return error(message)
+    raise AssertionError(f"no rule for {code}")
+
+
+class TritonClient:
+    """One channel to Triton, or to several behind a name (`dns:///triton:8001`).
+
+    Make it inside a running event loop and use it in that loop only.
+    """
+
+    def __init__(self, target: str) -> None:
+        options = list(CHANNEL_OPTIONS)
+        if target.startswith(SEVERAL_ADDRESSES):
+            options.append(("grpc.service_config", ROUND_ROBIN))
+        self.target = target
+        self._channel = grpc.aio.insecure_channel(target, options=options)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def infer(
+        self,
+        model: str,
+        input_ids: Int64Array,
+        attention_mask: Int64Array,
+        *,
+        timeout_ms: float,
+        priority: int,
+        request_id: str = "",
+    ) -> Float32Array:
+        """Run a model on a batch of token ids and mask, both int64 [rows, tokens].
+
+        Returns its first output, float32 [rows, anything]; the array is read-only. Segment ids
+        (`token_type_ids`) are zeros. `timeout_ms` bounds the call; Triton is told it too, and
+        `priority` (1 before 2), and heeds both where the model's queue policy allows. Cancelling
+        the task cancels the request, which leaves Triton's queue.
+
+        Raises:
+            DeadlineExceeded: no answer within `timeout_ms`.
+            QueueFull: Triton's queue is full or held the request too long.
+            BackendUnavailable: Triton cannot be reached or the model is not ready.
+            BackendError: Triton failed, or its answer is not what was asked for.
+        """
+        if timeout_ms <= 0:
+            raise DeadlineExceeded("no time is left to ask the model")
+        request = infer_request(model, input_ids, attention_mask, request_id)
+        request.parameters["timeout"].int64_param = max(1, round(timeout_ms * 1000))
+        request.parameters["priority"].uint64_param = priority
+        response = await self._call(self._stub.ModelInfer, request, timeout_ms / 1000)
+        return first_output(response, rows=len(input_ids))
+
+    async def live(self) -> bool:
+        """Whether a Triton answers at all."""
+        return await self._is_true("ServerLive", service_pb2.ServerLiveRequest(), "live")
+
+    async def ready(self, model: str) -> bool:
+        """Whether Triton says that the model is loaded."""
+        request = service_pb2.ModelReadyRequest(name=model)
+        return await self._is_true("ModelReady", request, "ready")
+
+    async def models_ready(self, models: Iterable[str]) -> dict[str, bool]:
+        """`ready` for each of the models, asked at once."""
+        names = list(models)
+        return dict(zip(names, await asyncio.gather(*map(self.ready, names)), strict=True))
+
+    async def metadata(self, model: str) -> ModelMetadata:
+        """Versions and outputs of a model. Raises like `infer`."""
+        request = service_pb2.ModelMetadataRequest(name=model)
+        answer = await self._call(self._stub.ModelMetadata, request, HEALTH_SECONDS)
+        outputs = ((item.name, item.datatype, tuple(item.shape)) for item in answer.outputs)
+        return ModelMetadata(answer.name, tuple(answer.versions), tuple(outputs))
+
+    async def close(self) -> None:
+        """Close the channel; calls under way fail with BackendUnavailable."""
+        await self._channel.close()
+
+    async def _is_true(self, method: str, request: Any, field: str) -> bool:
+        try:
+            answer = await self._call(getattr(self._stub, method), request, HEALTH_SECONDS)
+        except RequestError:
+            return False
+        return bool(getattr(answer, field))
+
+    async def _call(self, method: Any, request: Any, timeout_seconds: float) -> Any:
+        try:
+            return await method(request, timeout=timeout_seconds)
+        except grpc.aio.AioRpcError as error:
+            raise error_for(error.code(), error.details() or "") from error
+        except grpc.aio.UsageError as error:  # the channel is closed
+            raise BackendUnavailable(UNREACHABLE) from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Not the task was cancelled but the call, by the closing of the channel.
+            raise BackendUnavailable(UNREACHABLE) from None
+
+
+def infer_request(
+    model: str, input_ids: Int64Array, attention_mask: Int64Array, request_id: str
+) -> Any:
+    """The gRPC message that asks for one batch, its tensors as little-endian bytes."""
+    shape = input_ids.shape
+    tensor = service_pb2.ModelInferRequest.InferInputTensor
+    ids = np.ascontiguousarray(input_ids, "<i8").tobytes()
+    return service_pb2.ModelInferRequest(
+        model_name=model,
+        id=request_id,
+        inputs=[
+            tensor(name="input_ids", datatype="INT64", shape=shape),
+            tensor(name="attention_mask", datatype="INT64", shape=shape),
+            tensor(name="token_type_ids", datatype="INT64", shape=shape),
+        ],
+        raw_input_contents=[
+            ids,
+            np.ascontiguousarray(attention_mask, "<i8").tobytes(),
+            bytes(len(ids)),
+        ],
+    )
+
+
+def first_output(response: Any, rows: int) -> Float32Array:
+    """The first output of an answer, float32 [rows, anything], without a copy.
+
+    Raises BackendError if it has another data type, shape or size.
+    """
+    if not response.outputs or not response.raw_output_contents:
+        raise BackendError("Triton answered without an output; the model declares none that fits")
+    output, content = response.outputs[0], response.raw_output_contents[0]
+    shape = tuple(output.shape)
+    if output.datatype != "FP32" or len(shape) != 2 or shape[0] != rows:
+        raise BackendError(
+            f"the model's output {output.name} is {output.datatype} {list(shape)}, not FP32 "
+            f"[{rows}, any]: rebuild it with `sub50 engines build`"
+        )
+    if len(content) != 4 * shape[0] * shape[1]:
+        raise BackendError(f"the model's output {output.name} has {len(content)} bytes of {shape}")
+    return np.frombuffer(content, "<f4").reshape(shape)

@@ -1,0 +1,158 @@
+"""The command line, the environment and the folder that the embedded Triton is started with."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import sys
+import tempfile
+import venv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from service.triton.backends import SOURCES
+from service.triton.installation import Installation, package_folder
+
+ADDRESS = "127.0.0.1"
+CONTROL_HEADER = "x-sub50-control"
+# gRPC wants a prefix before the header that opens a restricted call.
+CONTROL_METADATA_KEY = f"triton-grpc-protocol-{CONTROL_HEADER}"
+EXIT_TIMEOUT_SECONDS = 5
+BACKEND_PACKAGES = ("numpy", "onnxruntime")
+INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "TZ", "LD_PRELOAD")
+
+
+def random_token() -> str:
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Everything about one start of Triton. Ports are numbers that were found free.
+
+    `server_id` is the name under which the server answers: it tells ours from another that
+    took the port first. `control_token` opens the calls that load and unload models.
+    """
+
+    grpc_port: int
+    metrics_port: int
+    http_port: int | None
+    scratch: Path
+    server_id: str = field(default_factory=lambda: f"sub50-{os.getpid()}-{secrets.token_hex(4)}")
+    control_token: str = field(default_factory=random_token)
+
+    @property
+    def shared_memory_prefix(self) -> str:
+        """Start of the name of every region in /dev/shm; unique, so that it can be removed."""
+        return f"{self.server_id}-"
+
+
+def make_scratch(installation: Installation, repository: Path) -> Path:
+    """A private folder: the backends as Triton wants them laid out, and a way to the models.
+
+    Triton hands the paths of stub and model to bash unquoted, so both are reached through this
+    folder, whose own path holds no special character.
+    """
+    base = tempfile.gettempdir()
+    if not re.fullmatch(r"[A-Za-z0-9_./-]+", base):
+        base = "/tmp"  # noqa: S108  (mkdtemp makes a private folder in it)
+    scratch = Path(tempfile.mkdtemp(prefix="sub50-triton-", dir=base))
+    (scratch / "models").symlink_to(repository.resolve(), target_is_directory=True)
+    python = scratch / "backends" / "python"
+    python.mkdir(parents=True)
+    # Copies: Triton refuses a backend library that is a link to elsewhere.
+    for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
+        shutil.copy(installation.python_backend / name, python)
+    shutil.copy(installation.stub, python)
+    for backend, source in SOURCES.items():
+        folder = scratch / "backends" / backend
+        folder.mkdir()
+        shutil.copy(source, folder)
+    libraries = scratch / "libraries"
+    libraries.mkdir()
+    if installation.python_library is not None:
+        (libraries / installation.python_library.name).symlink_to(installation.python_library)
+    make_python(scratch / "python")
+    return scratch
+
+
+def make_python(folder: Path) -> None:
+    """A virtual environment of the running Python that sees the packages a backend imports.
+
+    A stub embeds Python in isolated mode: it ignores PYTHONHOME and PYTHONPATH and takes the
+    environment of whatever `python3` comes first in PATH. So that one is made here.
+    """
+    venv.create(folder, symlinks=True)
+    found = [package_folder(name) for name in BACKEND_PACKAGES]
+    roots = dict.fromkeys(str(package.parent) for package in found if package is not None)
+    major, minor = sys.version_info[:2]
+    site_packages = folder / "lib" / f"python{major}.{minor}" / "site-packages"
+    (site_packages / "backends.pth").write_text("\n".join(roots) + "\n", "utf-8")
+
+
+def environment(installation: Installation, scratch: Path) -> dict[str, str]:
+    """Variables for Triton and its stubs: few, so that no secret of ours reaches them."""
+    variables = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    libraries = [str(scratch / "libraries"), str(installation.libraries)]
+    if os.environ.get("LD_LIBRARY_PATH"):
+        libraries.append(os.environ["LD_LIBRARY_PATH"])
+    path = [str(scratch / "python" / "bin"), os.environ.get("PATH", os.defpath)]
+    return variables | {
+        "PATH": os.pathsep.join(path),
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
+        "TMPDIR": str(scratch),
+        # The engines bring their own threads; NumPy only joins and splits arrays.
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def arguments(installation: Installation, launch: Launch) -> list[str]:
+    """The command that starts Triton: on loopback, with no control open to others."""
+    scratch = launch.scratch
+    command = [
+        str(installation.server),
+        f"--id={launch.server_id}",
+        f"--model-repository={scratch / 'models'}",
+        f"--backend-directory={scratch / 'backends'}",
+        # Starts empty: models are loaded by a call that holds the control token, with a
+        # configuration of its own, and so can a new version of one later.
+        "--model-control-mode=explicit",
+        "--disable-auto-complete-config",
+        "--strict-readiness=true",
+        f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
+        "--log-info=false",
+        "--log-warning=false",
+        f"--grpc-address={ADDRESS}",
+        f"--grpc-port={launch.grpc_port}",
+        f"--metrics-address={ADDRESS}",
+        f"--metrics-port={launch.metrics_port}",
+        "--allow-gpu-metrics=false",
+        "--allow-sagemaker=false",
+        "--allow-vertex-ai=false",
+        *restrictions("--grpc-restricted-protocol", launch),
+        *http_arguments(launch),
+    ]
+    for backend in ("python", *SOURCES):
+        setting = f"shm-region-prefix-name={launch.shared_memory_prefix}"
+        command.append(f"--backend-config={backend},{setting}")
+    return command
+
+
+def http_arguments(launch: Launch) -> list[str]:
+    if launch.http_port is None:
+        return ["--allow-http=false"]
+    return [
+        f"--http-address={ADDRESS}",
+        f"--http-port={launch.http_port}",
+        *restrictions("--http-restricted-api", launch),
+    ]
+
+
+def restrictions(option: str, launch: Launch) -> list[str]:
+    """Loading models takes our token; the rest of the controls one that nobody keeps."""
+    return [
+        f"{option}=model-repository:{CONTROL_HEADER}={launch.control_token}",
+        f"{option}=shared-memory,trace,logging:{CONTROL_HEADER}={random_token()}",
+    ]

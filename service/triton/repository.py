@@ -1,0 +1,85 @@
+"""What a model repository holds, checked before Triton is started on it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from google.protobuf import json_format, text_format
+from tritonclient.grpc import model_config_pb2
+
+from service.errors import ServeError
+from service.triton.backends import SOURCES
+
+DEFAULT_FILE_NAMES = {"onnxruntime": "model.onnx"}
+QUEUE_FIELDS = (
+    "priority_levels",
+    "default_priority_level",
+    "default_queue_policy",
+    "priority_queue_policy",
+)
+# Triton hands the path of a model to bash unquoted: nothing else may stand in a name.
+SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def models_in(repository: Path) -> list[str]:
+    """Names of the models, sorted: the folders that hold a config.pbtxt."""
+    return sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
+
+
+def check_repository(repository: Path, models: list[str]) -> None:
+    """Raise ServeError, with what to do, unless every model can be loaded from its files."""
+    if not repository.is_dir():
+        raise ServeError(f"No model repository at {repository}: name one with --repository.")
+    if not models:
+        raise ServeError(f"No model in {repository}: build some with `sub50 engines build`.")
+    for model in models:
+        check_model(repository / model)
+
+
+def check_model(folder: Path) -> None:
+    if not SAFE_NAME.fullmatch(folder.name):
+        raise ServeError(f"Model name {folder.name!r}: use only letters, digits, '_', '-' and '.'.")
+    config = read_config(folder / "config.pbtxt")
+    if config.name not in ("", folder.name):
+        raise ServeError(f"{folder}/config.pbtxt names its model {config.name!r}: make them equal.")
+    if config.backend not in SOURCES:
+        raise ServeError(
+            f"Model {folder.name} asks for backend {config.backend!r}; the embedded Triton has "
+            f"{', '.join(SOURCES)}. Serve it with NVIDIA's Triton and `sub50 api --triton`."
+        )
+    file_name = config.default_model_filename or DEFAULT_FILE_NAMES[config.backend]
+    versions = [path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()]
+    if not any((version / file_name).exists() for version in versions):
+        raise ServeError(
+            f"The engine of model {folder.name} is missing: no {folder}/<version>/{file_name}. "
+            f"Build it with `sub50 engines build {folder.name}`."
+        )
+
+
+def read_config(path: Path) -> model_config_pb2.ModelConfig:
+    """A model's configuration. Raises ServeError if it is missing or malformed."""
+    try:
+        return text_format.Parse(path.read_text("utf-8"), model_config_pb2.ModelConfig())
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise ServeError(f"{path} cannot be read as a model configuration: {error}.") from error
+
+
+def embedded_config(folder: Path) -> str:
+    """A model's configuration for the embedded server, as JSON: the one on disk with two changes.
+
+    Texts of different length may share a batch. Otherwise Triton's batcher stops at the first
+    request in its queue of another length, and batches of mixed traffic stay near one. Our
+    backend copes with that; NVIDIA's C++ backend, for which the file must hold, does not.
+
+    Priorities and queue policies are left out. With any of them this Triton wakes nobody for a
+    request that arrives while every instance is busy, and finds it up to 500 ms later
+    (https://github.com/triton-inference-server/server/issues/8870).
+    """
+    config = read_config(folder / "config.pbtxt")
+    if config.HasField("dynamic_batching"):
+        for tensor in config.input:
+            tensor.allow_ragged_batch = True
+        for field in QUEUE_FIELDS:
+            config.dynamic_batching.ClearField(field)
+    return str(json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None))

@@ -1,0 +1,112 @@
+"""A Triton without models: a real gRPC server that speaks the inference protocol.
+
+It stands at the wire, so that what is tested is the whole client and not a copy of its calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+Answer = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def sums(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+    """Two columns that can be worked out by hand: sum of the unmasked ids, and their number."""
+    columns = [(input_ids * attention_mask).sum(axis=1), attention_mask.sum(axis=1)]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Answers for `models` with a function of ids and mask, or with whatever a test sets.
+
+    Attributes:
+        requests: every inference request received.
+        cancelled: how many of them the client gave up.
+        failure: status and message to fail every inference with.
+        delay_seconds: time taken by an inference.
+        override: changes a finished response into a malformed one.
+    """
+
+    def __init__(self, models: dict[str, Answer] | None = None) -> None:
+        self.models = {"tiny": sums} if models is None else models
+        self.requests: list[Any] = []
+        self.cancelled = 0
+        self.failure: tuple[grpc.StatusCode, str] | None = None
+        self.delay_seconds = 0.0
+        self.override: Callable[[Any], None] | None = None
+        self.target = ""
+
+    async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerReadyResponse(ready=True)
+
+    async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=request.name in self.models)
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self._check_model(request.name, context)
+        tensor = service_pb2.ModelMetadataResponse.TensorMetadata
+        return service_pb2.ModelMetadataResponse(
+            name=request.name,
+            versions=["1"],
+            outputs=[tensor(name="logits", datatype="FP32", shape=[-1, 2])],
+        )
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.requests.append(request)
+        await self._check_model(request.model_name, context)
+        if self.failure is not None:
+            await context.abort(*self.failure)
+        try:
+            await asyncio.sleep(self.delay_seconds)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return self._answer(request)
+
+    def _answer(self, request: Any) -> Any:
+        arrays = {
+            tensor.name: np.frombuffer(content, "<i8").reshape(tuple(tensor.shape))
+            for tensor, content in zip(request.inputs, request.raw_input_contents, strict=True)
+        }
+        answer = self.models[request.model_name]
+        values = answer(arrays["input_ids"], arrays["attention_mask"]).astype("<f4")
+        response = service_pb2.ModelInferResponse(
+            model_name=request.model_name, model_version="1", id=request.id
+        )
+        response.outputs.add(name="logits", datatype="FP32", shape=values.shape)
+        response.raw_output_contents.append(values.tobytes())
+        if self.override is not None:
+            self.override(response)
+        return response
+
+    async def _check_model(self, name: str, context: Any) -> None:
+        if name not in self.models:
+            message = f"Request for unknown model: '{name}' is not found"
+            await context.abort(grpc.StatusCode.NOT_FOUND, message)
+
+
+@asynccontextmanager
+async def running_fake_triton(
+    models: dict[str, Answer] | None = None, port: int = 0
+) -> AsyncIterator[FakeTriton]:
+    """A fake Triton on loopback, by default on any free port; stopped at the end."""
+    fake = FakeTriton(models)
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(fake, server)
+    bound_port = server.add_insecure_port(f"127.0.0.1:{port}")
+    fake.target = f"127.0.0.1:{bound_port}"
+    await server.start()
+    try:
+        yield fake
+    finally:
+        await server.stop(grace=None)

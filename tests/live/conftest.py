@@ -1,0 +1,57 @@
+"""Live tests run against a real embedded Triton, started once for each repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.errors import ServeError
+from service.triton.installation import find_installation
+from service.triton.server import EmbeddedTriton
+from tests.tiny_models import write_tiny_model
+
+StartTriton = Callable[[Path], EmbeddedTriton]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _triton_runs_here() -> None:
+    try:
+        find_installation()
+    except ServeError as error:
+        pytest.skip(f"no embedded Triton here: {error}")
+
+
+@pytest.fixture(scope="session")
+def start_triton() -> Iterator[StartTriton]:
+    """`start_triton(repository)`: an embedded Triton that serves it, one for the session."""
+    started: dict[Path, EmbeddedTriton] = {}
+
+    def start(repository: Path) -> EmbeddedTriton:
+        if repository not in started:
+            server = EmbeddedTriton(repository, http_port=0)
+            server.start()
+            started[repository] = server
+        return started[repository]
+
+    yield start
+    for server in started.values():
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def tiny_triton(
+    start_triton: StartTriton, tmp_path_factory: pytest.TempPathFactory
+) -> EmbeddedTriton:
+    """A Triton with engines of a few nodes: `tiny`, `slow`, and `ranked` with priorities.
+
+    The repository's path holds a space, which Triton on its own cannot cope with.
+    """
+    repository = tmp_path_factory.mktemp("tiny models")
+    write_tiny_model(repository, "tiny")
+    write_tiny_model(repository, "slow", rounds=20)
+    policy = "timeout_action: REJECT default_timeout_microseconds: 10000000"
+    batching = f"priority_levels: 2 default_priority_level: 1 default_queue_policy {{ {policy} }}"
+    write_tiny_model(repository, "ranked", rounds=20, batching=batching)
+    return start_triton(repository)

@@ -1,0 +1,117 @@
+"""What Triton is started with: closed to others, and told where everything lies."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.triton.command import Launch, arguments, environment, make_scratch
+from service.triton.installation import Installation
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    backend = tmp_path / "package" / "python"
+    backend.mkdir(parents=True)
+    for name in ("libtriton_python.so", "triton_python_backend_utils.py", "stub"):
+        (backend / name).touch()
+    library = tmp_path / "libpython3.11.so.1.0"
+    library.touch()
+    return Installation(
+        server=tmp_path / "tritonserver",
+        libraries=tmp_path / "libs",
+        python_backend=backend,
+        stub=backend / "stub",
+        python_library=library,
+    )
+
+
+@pytest.fixture
+def launch(installation: Installation, tmp_path: Path) -> Iterator[Launch]:
+    repository = tmp_path / "model repository"
+    repository.mkdir()
+    scratch = make_scratch(installation, repository)
+    yield Launch(grpc_port=1, metrics_port=2, http_port=3, scratch=scratch)
+    shutil.rmtree(scratch)
+
+
+def test_every_endpoint_is_on_loopback(installation: Installation, launch: Launch) -> None:
+    command = arguments(installation, launch)
+    for endpoint in ("grpc", "http", "metrics"):
+        assert f"--{endpoint}-address=127.0.0.1" in command
+
+
+def test_http_stays_closed_unless_a_port_is_given(
+    installation: Installation, launch: Launch
+) -> None:
+    closed = Launch(grpc_port=1, metrics_port=2, http_port=None, scratch=launch.scratch)
+    command = arguments(installation, closed)
+    assert "--allow-http=false" in command
+    assert not any(argument.startswith("--http-port") for argument in command)
+
+
+def test_controls_are_restricted_and_only_model_loading_has_a_known_token(
+    installation: Installation, launch: Launch
+) -> None:
+    command = arguments(installation, launch)
+    for option in ("--grpc-restricted-protocol", "--http-restricted-api"):
+        rules = [argument for argument in command if argument.startswith(option)]
+        assert len(rules) == 2
+        (loading,) = (rule for rule in rules if "model-repository" in rule)
+        (rest,) = (rule for rule in rules if "model-repository" not in rule)
+        assert loading.endswith(launch.control_token)
+        assert "shared-memory,trace,logging:" in rest
+        assert launch.control_token not in rest
+
+
+def test_no_model_is_loaded_before_it_is_asked_for(
+    installation: Installation, launch: Launch
+) -> None:
+    command = arguments(installation, launch)
+    assert "--model-control-mode=explicit" in command
+    assert not any(argument.startswith("--load-model") for argument in command)
+
+
+def test_two_launches_share_no_name_and_no_token(launch: Launch) -> None:
+    other = Launch(grpc_port=1, metrics_port=2, http_port=None, scratch=launch.scratch)
+    assert other.shared_memory_prefix != launch.shared_memory_prefix
+    assert other.control_token != launch.control_token
+
+
+def test_environment_holds_no_secret_of_ours(
+    installation: Installation, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUB50_API_KEYS", '["hush"]')
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/own")
+    variables = environment(installation, launch.scratch)
+    assert "hush" not in str(variables)
+    assert variables["LD_LIBRARY_PATH"].split(":") == [
+        str(launch.scratch / "libraries"),
+        str(installation.libraries),
+        "/opt/own",
+    ]
+
+
+def test_scratch_leads_to_the_models_by_a_path_without_special_characters(
+    installation: Installation, launch: Launch, tmp_path: Path
+) -> None:
+    assert (launch.scratch / "models").resolve() == tmp_path / "model repository"
+    assert " " not in str(launch.scratch)
+    assert (launch.scratch / "backends" / "onnxruntime" / "model.py").is_file()
+    # Triton refuses a backend library that is a link.
+    library = launch.scratch / "backends" / "python" / "libtriton_python.so"
+    assert library.is_file()
+    assert not library.is_symlink()
+
+
+def test_python_of_the_scratch_sees_the_packages_in_isolated_mode(launch: Launch) -> None:
+    python = launch.scratch / "python" / "bin" / "python3"
+    code = "import numpy, onnxruntime, sys; print(sys.prefix)"
+    result = subprocess.run(
+        [python, "-I", "-c", code], capture_output=True, text=True, check=True, env={}
+    )
+    assert result.stdout.strip() == str(launch.scratch / "python")

@@ -1,0 +1,122 @@
+"""A model repository is checked before Triton is started on it."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from tritonclient.grpc import model_config_pb2
+
+from service.errors import ServeError
+from service.triton.ports import reserve_port, reserve_ports
+from service.triton.repository import check_repository, embedded_config, models_in, read_config
+
+
+def write_model(repository: Path, name: str, *, engine: bool = True, extra: str = "") -> Path:
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text(f'name: "{name}" backend: "onnxruntime" {extra}')
+    if engine:
+        (folder / "1" / "model.onnx").touch()
+    return folder
+
+
+def test_models_are_the_folders_with_a_configuration(tmp_path: Path) -> None:
+    write_model(tmp_path, "b")
+    write_model(tmp_path, "a")
+    (tmp_path / "notes").mkdir()
+    assert models_in(tmp_path) == ["a", "b"]
+    check_repository(tmp_path, ["a", "b"])
+
+
+def test_missing_folder_and_empty_folder_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ServeError, match="No model repository at"):
+        check_repository(tmp_path / "nowhere", [])
+    with pytest.raises(ServeError, match="sub50 engines build"):
+        check_repository(tmp_path, [])
+
+
+def test_missing_engine_is_named_with_the_command_that_builds_it(tmp_path: Path) -> None:
+    write_model(tmp_path, "topics", engine=False)
+    with pytest.raises(ServeError, match=r"topics/<version>/model\.onnx.*engines build topics"):
+        check_repository(tmp_path, ["topics"])
+
+
+def test_engine_under_another_name_counts(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, "own", engine=False, extra='default_model_filename: "my.onnx"')
+    with pytest.raises(ServeError, match=r"my\.onnx"):
+        check_repository(tmp_path, ["own"])
+    (folder / "1" / "my.onnx").touch()
+    check_repository(tmp_path, ["own"])
+
+
+def test_malformed_configuration_is_named(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, "bad")
+    (folder / "config.pbtxt").write_text("max_batch_size: many")
+    with pytest.raises(ServeError, match=r"bad/config\.pbtxt cannot be read"):
+        check_repository(tmp_path, ["bad"])
+
+
+def test_backend_that_is_not_embedded_is_named(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, "a")
+    (folder / "config.pbtxt").write_text('name: "a" backend: "tensorrt"')
+    with pytest.raises(ServeError, match=r"'tensorrt'.*onnxruntime.*sub50 api --triton"):
+        check_repository(tmp_path, ["a"])
+
+
+def test_name_that_differs_from_the_folder_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, "a")
+    (folder / "config.pbtxt").write_text('name: "b" backend: "onnxruntime"')
+    with pytest.raises(ServeError, match="names its model 'b'"):
+        check_repository(tmp_path, ["a"])
+
+
+def test_embedded_configuration_lets_lengths_mix_and_has_no_queue_policy(tmp_path: Path) -> None:
+    inputs = 'input [ { name: "input_ids" data_type: TYPE_INT64 dims: [ -1 ] } ]'
+    policy = "default_queue_policy { max_queue_size: 4 default_timeout_microseconds: 5 }"
+    priorities = "priority_levels: 2 default_priority_level: 1 priority_queue_policy { key: 1 }"
+    batching = f"dynamic_batching {{ max_queue_delay_microseconds: 100 {policy} {priorities} }}"
+    folder = write_model(tmp_path, "a", extra=f"{inputs} max_batch_size: 8 {batching}")
+    on_disk = read_config(folder / "config.pbtxt")
+    embedded = json_format.Parse(embedded_config(folder), model_config_pb2.ModelConfig())
+    assert embedded.input[0].allow_ragged_batch
+    assert str(embedded.dynamic_batching).split() == ["max_queue_delay_microseconds:", "100"]
+    for config in (embedded, on_disk):
+        config.ClearField("dynamic_batching")
+        config.input[0].allow_ragged_batch = False
+    assert embedded == on_disk
+
+
+def test_model_without_batching_keeps_its_configuration(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, "a")
+    embedded = json_format.Parse(embedded_config(folder), model_config_pb2.ModelConfig())
+    assert embedded == read_config(folder / "config.pbtxt")
+
+
+def test_unknown_model_is_named(tmp_path: Path) -> None:
+    write_model(tmp_path, "a")
+    with pytest.raises(ServeError, match=r"absent/config\.pbtxt"):
+        check_repository(tmp_path, ["absent"])
+
+
+def test_names_that_bash_would_read_otherwise_are_refused(tmp_path: Path) -> None:
+    write_model(tmp_path, "a;reboot")
+    with pytest.raises(ServeError, match="use only letters"):
+        check_repository(tmp_path, ["a;reboot"])
+
+
+def test_busy_port_is_named_with_its_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        with pytest.raises(ServeError, match=rf"Port {port} .*--triton-grpc-port"):
+            reserve_ports("127.0.0.1", {"grpc": port})
+
+
+def test_free_ports_differ_and_equal_ports_are_refused() -> None:
+    ports = reserve_ports("127.0.0.1", {"grpc": 0, "metrics": 0, "http": 0})
+    assert len(set(ports.values())) == 3
+    free = reserve_port("127.0.0.1", 0, "grpc", "--grpc-port")
+    with pytest.raises(ServeError, match="asked for twice"):
+        reserve_ports("127.0.0.1", {"grpc": free, "metrics": free})
