@@ -1,0 +1,23 @@
+"""What can go wrong while an engine is made. Every message says what to do next."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of all errors of the engine side."""
+
+
+class DataError(EngineError):
+    """Training or evaluation data is missing or malformed."""
+
+
+class BaseModelError(EngineError):
+    """The base encoder is missing or its bytes are not the expected ones."""
+
+
+class AdapterError(EngineError):
+    """An adapter is missing, corrupt, or made for another base."""
+
+
+class GateError(EngineError):
+    """An engine did not pass the gate."""

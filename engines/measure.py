@@ -1,0 +1,197 @@
+"""Runs engines in process and measures them: answers, drift, invariance, accuracy, time, memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from core.buckets import BUCKET_LENGTHS, bucket_length
+from core.card import Accuracy, Drift, Invariance, Timing
+from core.scores import softmax
+from core.tokenizer import pad
+
+Floats = NDArray[np.float32]
+Rows = Sequence[list[int]]
+
+BATCH = 32
+# Batch and tokens that latency is measured at: one short text, one paragraph, and batches of them.
+TIMED_SHAPES = ((1, 32), (1, 128), (8, 32), (8, 128))
+TIMED_RUNS_AT_LEAST = 8
+
+
+def open_session(model: onnx.ModelProto | Path, threads: int = 0) -> ort.InferenceSession:
+    """An ONNX Runtime session on the CPU; `threads` 0 takes every core."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Several sessions live side by side here: threads that spin while idle slow the others.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def feed(
+    input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
+    """The inputs of an engine for single texts: every token is of type 0."""
+    return {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "token_type_ids": np.zeros_like(input_ids),
+    }
+
+
+def answers(session: ort.InferenceSession, rows: Rows, length: int | None = None) -> Floats:
+    """What the engine answers to one batch, padded to `length` or the rows' bucket.
+
+    Returns:
+        float32 (rows, width): probabilities for `logits`, the vector for `embedding`.
+    """
+    output: Floats = session.run(None, feed(*pad(rows, length)))[0]
+    return softmax(output) if session.get_outputs()[0].name == "logits" else output
+
+
+def answers_alone(session: ort.InferenceSession, rows: Rows) -> Floats:
+    """What the engine answers to each text by itself, float32 (rows, width)."""
+    return np.concatenate([answers(session, [row]) for row in rows])
+
+
+def answers_in_batches(session: ort.InferenceSession, rows: Rows) -> Floats:
+    """What the engine answers in batches of 32 in the given order, float32 (rows, width)."""
+    starts = range(0, len(rows), BATCH)
+    return np.concatenate([answers(session, rows[start : start + BATCH]) for start in starts])
+
+
+def drift(reference: Floats, answered: Floats, output: str) -> Drift:
+    """Change of answers against the unquantized graph: of scores, or 1 - cosine of vectors."""
+    if output == "embedding":
+        lengths = np.linalg.norm(reference, axis=1) * np.linalg.norm(answered, axis=1)
+        change = 1 - (reference * answered).sum(axis=1) / lengths
+        changed = 0
+    else:
+        change = np.abs(reference - answered).max(axis=1)
+        changed = int((reference.argmax(axis=1) != answered.argmax(axis=1)).sum())
+    return Drift(
+        texts=len(reference),
+        mean_change=max(0.0, float(change.mean())),
+        largest_change=max(0.0, float(change.max())),
+        labels_changed=changed,
+    )
+
+
+def invariance(
+    session: ort.InferenceSession, rows: Rows, alone: Floats, limit: float
+) -> Invariance:
+    """How far answers move in batches of 32 mixed lengths, and padded to longer buckets.
+
+    Each text is padded to the next bucket and to one more, which walks through all buckets from
+    text to text. `alone` holds the answers to each text by itself.
+    """
+    others = [answers_in_batches(session, rows)]
+    next_length, some_length = [], []
+    for index, row in enumerate(rows):
+        longer = [length for length in BUCKET_LENGTHS if length > bucket_length(len(row))]
+        longer = longer or [BUCKET_LENGTHS[-1]]
+        next_length.append(answers(session, [row], longer[0]))
+        some_length.append(answers(session, [row], longer[index % len(longer)]))
+    others += [np.concatenate(next_length), np.concatenate(some_length)]
+    flips = np.zeros(len(rows), dtype=bool)
+    # A vector has no label that could flip.
+    if session.get_outputs()[0].name == "logits":
+        for other in others:
+            flips |= other.argmax(axis=1) != alone.argmax(axis=1)
+    return Invariance(
+        texts=len(rows),
+        largest_change=max(float(np.abs(other - alone).max()) for other in others),
+        labels_flipped=int(flips.sum()),
+        limit=limit,
+    )
+
+
+def accuracy(data: str, labels: NDArray[np.int64], reference: Floats, answered: Floats) -> Accuracy:
+    """Accuracy and macro F1 of the engine and of the unquantized graph; labels int64 (rows,)."""
+    predicted, expected = answered.argmax(axis=1), reference.argmax(axis=1)
+    classes = answered.shape[1]
+    return Accuracy(
+        data=data,
+        rows=len(labels),
+        accuracy=float((predicted == labels).mean()),
+        macro_f1=macro_f1(labels, predicted, classes),
+        reference_accuracy=float((expected == labels).mean()),
+        reference_macro_f1=macro_f1(labels, expected, classes),
+    )
+
+
+def macro_f1(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> float:
+    """Mean over the classes of 2 TP / (2 TP + FP + FN); a class never seen nor named counts 0."""
+    scores = []
+    for label in range(classes):
+        right = int(((labels == label) & (predicted == label)).sum())
+        named = int((labels == label).sum() + (predicted == label).sum())
+        scores.append(2 * right / named if named else 0.0)
+    return float(np.mean(scores))
+
+
+def timings(
+    engine: Path, reference: onnx.ModelProto, seconds: float = 0.6, token_ids: int = 20_000
+) -> list[Timing]:
+    """Latency of both at each shape on one thread, taking turns so that both see the same noise.
+
+    Args:
+        engine: the engine file.
+        reference: the unquantized graph.
+        seconds: how long each shape is measured, at least eight runs.
+        token_ids: tokens are drawn at random below this; time does not depend on which they are.
+    """
+    sessions = [open_session(engine, threads=1), open_session(reference, threads=1)]
+    random = np.random.default_rng(0)
+    result = []
+    for batch, tokens in TIMED_SHAPES:
+        ids = random.integers(0, token_ids, (batch, tokens), dtype=np.int64)
+        inputs = feed(ids, np.ones_like(ids))
+        taken = _take_turns(sessions, inputs, seconds)
+        p50, p99 = np.quantile(taken[0], [0.5, 0.99])
+        result.append(
+            Timing(
+                batch=batch,
+                tokens=tokens,
+                threads=1,
+                p50_ms=float(p50) * 1e3,
+                p99_ms=float(p99) * 1e3,
+                texts_per_second=batch / float(p50),
+                reference_p50_ms=float(np.median(taken[1])) * 1e3,
+            )
+        )
+    return result
+
+
+def _take_turns(
+    sessions: Sequence[ort.InferenceSession], inputs: dict[str, NDArray[np.int64]], seconds: float
+) -> list[list[float]]:
+    """Seconds that each run of each session took."""
+    taken: list[list[float]] = [[] for _ in sessions]
+    for session in sessions:
+        session.run(None, inputs)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(taken[0]) < TIMED_RUNS_AT_LEAST:
+        for session, runs in zip(sessions, taken, strict=True):
+            start = time.perf_counter()
+            session.run(None, inputs)
+            runs.append(time.perf_counter() - start)
+    return taken
+
+
+def memory_bytes(engine: Path) -> int:
+    """Resident memory that a process gains by loading and running the engine (in a new process)."""
+    command = [sys.executable, "-m", "engines.memory", str(engine)]
+    root = Path(__file__).resolve().parent.parent
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    return int(finished.stdout)

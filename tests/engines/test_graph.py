@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from core.tokenizer import pad
+from engines.errors import BaseModelError
+from engines.graph import INPUT_NAMES, classifier_graph, embedding_graph
+from engines.measure import feed, open_session
+from tests.engines.tiny_encoder import (
+    LABELS,
+    SHAPE,
+    pooled_by_hand,
+    tiny_head,
+    tiny_rows,
+    tiny_weights,
+)
+
+
+def test_logits_are_those_worked_out_by_hand_for_texts_of_mixed_length() -> None:
+    weights, (head_weight, head_bias) = tiny_weights(), tiny_head()
+    rows = tiny_rows(5)
+    session = open_session(classifier_graph(weights, SHAPE, head_weight, head_bias), threads=1)
+    (logits,) = session.run(["logits"], feed(*pad(rows)))
+    expected = np.array([head_weight @ pooled_by_hand(weights, r) + head_bias for r in rows])
+    assert logits.shape == (5, LABELS)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_embedding_is_the_pooled_vector_at_length_one() -> None:
+    weights = tiny_weights()
+    rows = tiny_rows(4)
+    session = open_session(embedding_graph(weights, SHAPE), threads=1)
+    (embedding,) = session.run(["embedding"], feed(*pad(rows)))
+    pooled = np.array([pooled_by_hand(weights, row) for row in rows])
+    expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    np.testing.assert_allclose(embedding, expected, atol=1e-5)
+
+
+def test_token_types_count() -> None:
+    session = open_session(embedding_graph(tiny_weights(), SHAPE), threads=1)
+    inputs = feed(*pad(tiny_rows(1)))
+    first = session.run(None, inputs)[0]
+    inputs["token_type_ids"] = np.ones_like(inputs["token_type_ids"])
+    assert np.abs(session.run(None, inputs)[0] - first).max() > 1e-3
+
+
+def test_a_row_of_padding_only_gives_finite_numbers() -> None:
+    session = open_session(embedding_graph(tiny_weights(), SHAPE), threads=1)
+    ids = np.zeros((2, 16), dtype=np.int64)
+    mask = np.array([[1] * 16, [0] * 16], dtype=np.int64)
+    assert np.isfinite(session.run(None, feed(ids, mask))[0]).all()
+
+
+def test_the_graph_is_valid_and_uses_standard_operators_only() -> None:
+    model = classifier_graph(tiny_weights(), SHAPE, *tiny_head())
+    onnx.checker.check_model(model, full_check=True)
+    assert {node.domain for node in model.graph.node} == {""}
+    assert tuple(value.name for value in model.graph.input) == INPUT_NAMES
+
+
+def test_making_a_graph_leaves_the_weights_alone() -> None:
+    weights = tiny_weights()
+    embedding_graph(weights, SHAPE)
+    for name, value in tiny_weights().items():
+        np.testing.assert_array_equal(weights[name], value)
+
+
+def test_a_missing_weight_is_named() -> None:
+    weights = tiny_weights()
+    del weights["encoder.layer.1.output.dense.weight"]
+    with pytest.raises(BaseModelError, match=r"encoder\.layer\.1\.output\.dense\.weight"):
+        embedding_graph(weights, SHAPE)

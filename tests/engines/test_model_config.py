@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tritonclient.grpc import model_config_pb2
+
+from engines.catalog import CATALOG, ModelSpec
+from engines.errors import EngineError
+from engines.model_config import (
+    CONFIG_FILE,
+    LABELS_FILE,
+    REPOSITORY,
+    config_text,
+    model_config,
+    read_config,
+    write_model_files,
+)
+
+SPECS = list(CATALOG.values())
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_the_committed_files_are_those_written_anew(spec: ModelSpec, tmp_path: Path) -> None:
+    write_model_files(spec, tmp_path)
+    for written in (tmp_path / spec.name).iterdir():
+        committed = REPOSITORY / spec.name / written.name
+        assert committed.read_text() == written.read_text(), (
+            "run `python -m engines.model_config` and commit what it writes"
+        )
+
+
+@pytest.mark.parametrize("name", list(CATALOG))
+def test_what_is_written_is_what_is_read(name: str, tmp_path: Path) -> None:
+    write_model_files(CATALOG[name], tmp_path)
+    config = read_config(tmp_path / name / CONFIG_FILE)
+    assert config == model_config(CATALOG[name])
+    assert config.backend == "onnxruntime"
+    assert config.HasField("dynamic_batching")
+    assert list(config.output[0].dims) == [CATALOG[name].width]
+
+
+def test_labels_are_in_the_order_of_the_output(tmp_path: Path) -> None:
+    write_model_files(CATALOG["topics"], tmp_path)
+    labels = (tmp_path / "topics" / LABELS_FILE).read_text().splitlines()
+    assert labels == ["World", "Sports", "Business", "Sci/Tech"]
+
+
+def broken(change: str) -> model_config_pb2.ModelConfig:
+    config = model_config(CATALOG["topics"])
+    if change == "name":
+        config.name = "other"
+    elif change == "input":
+        del config.input[1]
+    elif change == "output":
+        config.output[0].name = "scores"
+    elif change == "max_batch_size":
+        config.max_batch_size = 0
+    elif change == "dynamic_batching":
+        config.ClearField("dynamic_batching")
+    elif change == "priority_levels":
+        config.dynamic_batching.priority_levels = 2
+    else:
+        config.dynamic_batching.default_queue_policy.max_queue_size = 4
+    return config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("name", "input", "output", "max_batch_size"),
+        *("dynamic_batching", "priority_levels", "default_queue_policy"),
+    ],
+)
+def test_a_configuration_that_breaks_a_promise_is_refused_by_field(
+    change: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "topics" / CONFIG_FILE
+    path.parent.mkdir()
+    path.write_text(config_text(broken(change)))
+    with pytest.raises(EngineError, match=change):
+        read_config(path)
+
+
+@pytest.mark.parametrize("text", ["max_batch_size: many", "no_such_field: 1", "name: {"])
+def test_a_malformed_configuration_is_refused_by_name(text: str, tmp_path: Path) -> None:
+    path = tmp_path / CONFIG_FILE
+    path.write_text(text)
+    with pytest.raises(EngineError, match=f"{path} is not a model configuration"):
+        read_config(path)
+
+
+def test_a_missing_configuration_says_how_to_write_it(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"python -m engines\.model_config"):
+        read_config(tmp_path / CONFIG_FILE)
