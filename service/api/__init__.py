@@ -1,0 +1,1 @@
+"""Thin routes: HTTP in, pipeline, HTTP out."""

@@ -1,0 +1,180 @@
+"""What every route that runs a model does around the pipeline: read, check, time, answer."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from service.call import Call
+from service.errors import (
+    FieldError,
+    InvalidFields,
+    MalformedBody,
+    RequestError,
+    Sub50Error,
+    TooLarge,
+    Unauthorized,
+)
+from service.metrics import Metrics
+from service.problems import MEDIA_TYPE, UNEXPECTED, body_of, headers_of, problem_of
+from service.settings import Settings
+
+log = logging.getLogger("sub50.api")
+
+RequestT = TypeVar("RequestT", bound=BaseModel)
+Handler = Callable[[RequestT, Call], Awaitable[bytes]]
+
+REQUEST_ID = "X-Request-ID"
+TIMEOUT = "X-Request-Timeout-Ms"
+# Longer or stranger ids would end up in logs and headers, so they are replaced by one of ours.
+ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class Exchange:
+    """Runs handlers under one set of settings and metrics."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._key_digests = [_digest(key) for key in settings.api_keys]
+
+    async def answer(
+        self,
+        request: Request,
+        route: str,
+        schema: type[RequestT],
+        handle: Handler[RequestT],
+    ) -> Response:
+        """Answer one request: `handle` returns the JSON body, a RequestError its problem."""
+        call = Call(request_id_of(request))
+        status = UNEXPECTED.status
+        try:
+            self.authorize(request)
+            call.caller_timeout_ms = _caller_timeout_ms(request)
+            body = await read_body(request, self._settings.max_body_bytes)
+            content = await handle(parse(schema, body), call)
+            response = Response(content, media_type="application/json")
+            status = response.status_code
+        except RequestError as error:
+            response = problem_response(error, call.request_id)
+            status = response.status_code
+            if status == 429:
+                self._metrics.refused.labels(getattr(error, "reason", "")).inc()
+        finally:
+            self._observe(call, route, status)
+        response.headers[REQUEST_ID] = call.request_id
+        response.headers["Server-Timing"] = call.server_timing()
+        return response
+
+    def authorize(self, request: Request) -> None:
+        """Check the bearer token, where keys are configured.
+
+        Raises:
+            Unauthorized: there is no token or it is none of the keys.
+        """
+        if not self._key_digests:
+            return
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        digest = _digest(SecretStr(token.strip()))
+        # Every key is compared, each in constant time, so that timing tells nothing.
+        matches = [hmac.compare_digest(digest, known) for known in self._key_digests]
+        if scheme.lower() != "bearer" or not any(matches):
+            raise Unauthorized("send a valid key as `Authorization: Bearer KEY`")
+
+    def _observe(self, call: Call, route: str, status: int) -> None:
+        seconds = call.elapsed_seconds()
+        labels = (route, call.model, call.request_class, str(status))
+        self._metrics.request_duration.labels(*labels).observe(seconds)
+        for stage, spent in call.stage_seconds.items():
+            self._metrics.stage_duration.labels(stage).observe(spent)
+
+
+def _digest(key: SecretStr) -> bytes:
+    return hashlib.sha256(key.get_secret_value().encode("utf-8", "surrogateescape")).digest()
+
+
+def request_id_of(request: Request) -> str:
+    """The caller's request id where it is a sane one, else a new one."""
+    given = request.headers.get(REQUEST_ID, "")
+    return given if ACCEPTED_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _caller_timeout_ms(request: Request) -> float | None:
+    text = request.headers.get(TIMEOUT)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        message = f"must be a positive number of milliseconds, not {text[:40]!r}"
+        raise InvalidFields([FieldError(f"header.{TIMEOUT}", message)])
+    return value
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The whole body, chunked or not.
+
+    Raises:
+        TooLarge: it is over `limit_bytes`; nothing beyond the limit is kept.
+    """
+    message = f"over the limit of {limit_bytes} bytes"
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit_bytes:
+        raise TooLarge("body", message)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit_bytes:
+            raise TooLarge("body", message)
+    return bytes(body)
+
+
+def parse(schema: type[RequestT], body: bytes) -> RequestT:
+    """Parse and check a JSON body.
+
+    Raises:
+        MalformedBody: it is not JSON.
+        InvalidFields: a field is missing, unknown, or has a wrong type or value.
+    """
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        raise _request_error(error) from None
+
+
+def _request_error(error: ValidationError) -> Sub50Error:
+    fields: dict[str, str] = {}
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        if item["type"] == "json_invalid":
+            return MalformedBody(item["msg"])
+        # A union reports each of its members; the client knows only the field.
+        path = ".".join(str(part)[:100] for part in item["loc"] if not _is_union_member(part))
+        fields.setdefault(path or "body", item["msg"])
+    return InvalidFields([FieldError(path, message) for path, message in fields.items()])
+
+
+def _is_union_member(part: int | str) -> bool:
+    return isinstance(part, str) and (part == "str" or part.startswith("list["))
+
+
+def problem_response(error: RequestError, request_id: str) -> Response:
+    """The problem+json answer to an error."""
+    response = Response(
+        json.dumps(body_of(error, request_id)),
+        status_code=problem_of(error).status,
+        headers=headers_of(error),
+        media_type=MEDIA_TYPE,
+    )
+    response.headers[REQUEST_ID] = request_id
+    return response

@@ -1,0 +1,96 @@
+"""create_app: wiring and lifespan, nothing else."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from starlette.exceptions import HTTPException
+
+from service.api import compat, health, v1
+from service.api.exchange import REQUEST_ID, Exchange, request_id_of
+from service.metrics import Metrics
+from service.models import ModelCatalog
+from service.pipeline import Pipeline
+from service.problems import MEDIA_TYPE, UNEXPECTED
+from service.readiness import ReadinessProbe
+from service.settings import Settings
+from service.triton.client import TritonClient
+
+log = logging.getLogger("sub50.app")
+
+
+def create_app(settings: Settings, triton_target: str) -> FastAPI:
+    """The HTTP application over the models on disk and a Triton at `triton_target`.
+
+    Raises:
+        ServeError: the repository has no models or one lacks its engine.
+    """
+    models = ModelCatalog.load(settings.repository)
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    for model in models.all():
+        card = model.card
+        metrics.engine_info.labels(
+            card.name, card.version, card.precision, card.backend, card.engine_sha256
+        ).set(1)
+    client = TritonClient(triton_target)
+    pipeline = Pipeline(models, client, metrics, settings)
+    exchange = Exchange(settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await client.close()
+
+    # Offline: the page /docs comes with its own scripts, none from another host.
+    app = FastAPIOffline(
+        title="sub50",
+        version=version("sub50"),
+        description="Text classification and summarization with P99 under 50 ms.",
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.include_router(v1.router(pipeline, exchange))
+    app.include_router(compat.router(pipeline, exchange))
+    probe = ReadinessProbe(models.all(), client, settings.readiness_seconds)
+    app.include_router(health.router(probe, registry))
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(Exception, _unexpected_problem)
+    return app
+
+
+def _plain_problem(request: Request, status: int, slug: str, title: str) -> Response:
+    request_id = request_id_of(request)
+    body = {
+        "type": f"urn:sub50:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": f"{request.method} {request.url.path[:200]}: {title}",
+        "request_id": request_id,
+    }
+    headers = {REQUEST_ID: request_id}
+    return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    """404 for an unknown path, 405 for a wrong method: the framework's own errors."""
+    assert isinstance(error, HTTPException)
+    response = _plain_problem(request, error.status_code, "http", error.detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _unexpected_problem(request: Request, error: Exception) -> Response:
+    """A fault of ours: the client learns that it happened, the log learns what."""
+    log.error("unexpected error on %s", request.url.path, exc_info=error)
+    return _plain_problem(request, UNEXPECTED.status, UNEXPECTED.slug, UNEXPECTED.title)

@@ -1,0 +1,182 @@
+"""Run the processes: API and Triton together, or either alone."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from rich.console import Console
+
+from service.app import create_app
+from service.errors import ServeError
+from service.settings import Settings
+from service.triton.server import EmbeddedTriton, log_tail
+
+console = Console(stderr=True, highlight=False)
+WATCH_SECONDS = 0.2
+# Requests under way may finish after a signal; bulk ones that take longer are cut off.
+DRAIN_SECONDS = 10
+
+
+class Terminated(Exception):
+    """SIGTERM came."""
+
+
+def run_stack(settings: Settings) -> int:
+    """Run Triton and the API until a signal, or until Triton ends by itself.
+
+    Returns the exit status.
+
+    Raises:
+        ServeError: one of the two cannot start; nothing is left running.
+    """
+    _log_to_stderr(settings)
+    with _sigterm_raises(), listen(settings) as listener:
+        triton = EmbeddedTriton(
+            settings.repository, start_timeout_seconds=settings.triton_start_seconds
+        )
+        console.print(f"starting Triton with {', '.join(triton.models)} …")
+        try:
+            with triton:
+                return _serve(settings, triton.grpc_target, listener, triton)
+        except (KeyboardInterrupt, Terminated):
+            return 0
+        finally:
+            console.print("stopped")
+
+
+def run_api(settings: Settings, target: str) -> int:
+    """Run the API alone until a signal.
+
+    Raises:
+        ServeError: it cannot start.
+    """
+    _log_to_stderr(settings)
+    with _sigterm_raises(), listen(settings) as listener:
+        try:
+            return _serve(settings, target, listener, None)
+        except (KeyboardInterrupt, Terminated):
+            return 0
+
+
+def run_triton(settings: Settings, grpc_port: int, metrics_port: int) -> int:
+    """Run the embedded Triton alone until a signal, or until it ends by itself.
+
+    Raises:
+        ServeError: it cannot start.
+    """
+    with _sigterm_raises():
+        try:
+            with EmbeddedTriton(
+                settings.repository,
+                grpc_port=grpc_port,
+                metrics_port=metrics_port,
+                start_timeout_seconds=settings.triton_start_seconds,
+            ) as triton:
+                console.print(f"Triton answers gRPC on {triton.grpc_target}")
+                console.print(f"its metrics are at {triton.metrics_url}")
+                while triton.alive:
+                    time.sleep(WATCH_SECONDS)
+                raise ServeError(_end_of(triton))
+        except (KeyboardInterrupt, Terminated):
+            return 0
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    line = "%(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=settings.log_level.upper(), format=line)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The API's listening socket, taken before Triton is started for nothing.
+
+    Raises:
+        ServeError: the port is taken or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; stop what holds "
+            "the port, or choose another with --port or SUB50_PORT (PORT with make run)"
+        ) from error
+    return listener
+
+
+def _serve(
+    settings: Settings, target: str, listener: socket.socket, triton: EmbeddedTriton | None
+) -> int:
+    config = uvicorn.Config(
+        # Made inside the server's loop, which is where the gRPC channel has to live.
+        lambda: create_app(settings, target),
+        factory=True,
+        # Its own start and stop lines would repeat ours.
+        log_level="warning" if settings.log_level == "info" else settings.log_level,
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    triton_ended = threading.Event()
+    watch = threading.Thread(
+        target=_watch,
+        args=(server, _address(listener), triton, triton_ended),
+        name="watch",
+        daemon=True,
+    )
+    watch.start()
+    server.run(sockets=[listener])
+    if triton is not None and triton_ended.is_set():
+        raise ServeError(_end_of(triton))
+    return 0
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _end_of(triton: EmbeddedTriton) -> str:
+    tail = log_tail(triton.log_path)
+    return f"Triton ended by itself, so this stops too. The end of its log:\n{tail}"
+
+
+def _watch(
+    server: uvicorn.Server, address: str, triton: EmbeddedTriton | None, ended: threading.Event
+) -> None:
+    """Say when the API listens; stop it once Triton is gone, so that both are started anew."""
+    announced = False
+    while not server.should_exit:
+        if server.started and not announced:
+            console.print(f"ready on {address}  (docs: /docs, stop: Ctrl-C)")
+            announced = True
+        if triton is not None and triton.poll() is not None:
+            ended.set()
+            server.should_exit = True
+        time.sleep(WATCH_SECONDS)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM raises Terminated for as long as the block runs."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
