@@ -36,12 +36,7 @@ MOST_ROWS = 64
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an adapter is trained. Everything that decides its bytes, but the data and the base.
-
-    The learning rate rises over the first `warmup_share` of the steps and falls in a line to
-    `last_rate_share` of its height. Averaging gains most where the rate stays high (stochastic
-    weight averaging, Izmailov et al. 2018, arXiv:1803.05407).
-    """
+    """How an adapter is trained. Everything that decides its bytes, but the data and the base."""
 
     epochs: int
     max_tokens: int
@@ -49,7 +44,6 @@ class Recipe:
     alpha: int = 32
     learning_rate: float = 6e-4
     warmup_share: float = 0.06
-    last_rate_share: float = 0.0
     weight_decay: float = 0.01
     head_dropout: float = 0.1
     label_smoothing: float = 0.05
