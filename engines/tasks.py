@@ -44,6 +44,9 @@ TASKS = {
             epochs=2,
             held_out=frozenset({"sst2"}),
             phrases=frozenset({"sst2"}),
+            # Where the rate falls to zero, what is learned of SST-2's phrases serves its
+            # sentences less well (88.8 % instead of 89.3 %).
+            changes={"last_rate_share": 0.5, "averaging_decay": 0.999},
             notes=(
                 "reviews: multi-domain sentiment data set, Blitzer et al. 2007, research use",
                 "sst2: Stanford Sentiment Treebank, GLUE version",
