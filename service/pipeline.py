@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,7 @@ from service.settings import Settings
 from service.slices import Slice, plan_slices
 
 Floats = npt.NDArray[np.float32]
+ResultT = TypeVar("ResultT")
 
 PRIORITY = {"interactive": 1, "bulk": 2}
 # Below this many characters a thread costs more than the work that it would take off the loop.
@@ -75,15 +78,11 @@ class Pipeline:
             RequestError: see the tree in `errors.py`.
         """
         model = self.models.get(request.model, "classify")
-        call.model = model.name
-        with call.stage("admit"):
-            estimate = self._estimate(model, self._checked_sizes(request.input))
-            self._set_class(call, estimate)
-            ticket = self._admission.admit(estimate)
-        with ticket:
+        with self._admit(model, request.input, call):
             with call.stage("tokenize"):
                 side: Truncate = "left" if request.truncate == "left" else "right"
-                tokens = await _encode(model, request.input, side)
+                encode = partial(model.tokenizer.encode, request.input, side)
+                tokens = await _off_loop(sum(map(len, request.input)), encode)
                 if request.truncate == "error":
                     _refuse_truncated(model, tokens)
             logits = await self._infer(model, tokens, call)
@@ -100,14 +99,12 @@ class Pipeline:
             RequestError: see the tree in `errors.py`.
         """
         model = self.models.get(request.model, "summarize")
-        call.model = model.name
-        with call.stage("admit"):
-            estimate = self._estimate(model, self._checked_sizes(request.input))
-            self._set_class(call, estimate)
-            ticket = self._admission.admit(estimate)
-        with ticket:
+        with self._admit(model, request.input, call):
             with call.stage("tokenize"):
-                documents = [await _split_and_encode(model, text) for text in request.input]
+                documents = [
+                    await _off_loop(len(text), partial(_sentences, model, text))
+                    for text in request.input
+                ]
                 tokens = [row for _, rows in documents for row in rows]
             outputs = await self._infer(model, tokens, call)
             with call.stage("postprocess"):
@@ -116,12 +113,19 @@ class Pipeline:
                 for document, (spans, rows) in zip(request.input, documents, strict=True):
                     own = outputs[begin : begin + len(rows)]
                     begin += len(rows)
-                    arguments = (model.card, document, spans, rows, own, request)
-                    if len(document) > INLINE_CHARACTERS:
-                        results.append(await asyncio.to_thread(summary_of, *arguments))
-                    else:
-                        results.append(summary_of(*arguments))
+                    shape = partial(summary_of, model.card, document, spans, rows, own, request)
+                    results.append(await _off_loop(len(document), shape))
         return SummarizeResponse(model=model.name, version=model.card.version, results=results)
+
+    def _admit(
+        self, model: ServedModel, texts: Sequence[str], call: Call
+    ) -> AbstractContextManager[None]:
+        """Check the texts and hold their estimated tokens for the length of the block."""
+        call.model = model.name
+        with call.stage("admit"):
+            estimate = self._estimate(model, self._checked_sizes(texts))
+            self._set_class(call, estimate)
+            return self._admission.admit(estimate)
 
     def _checked_sizes(self, texts: Sequence[str]) -> list[int]:
         """UTF-8 bytes of each text, none of which is blank, too long, or one too many."""
@@ -210,21 +214,14 @@ class Pipeline:
         )
 
 
-async def _encode(model: ServedModel, texts: Sequence[str], side: Truncate) -> list[Tokens]:
-    if sum(map(len, texts)) > INLINE_CHARACTERS:
-        return await asyncio.to_thread(model.tokenizer.encode, texts, side)
-    return model.tokenizer.encode(texts, side)
+async def _off_loop(characters: int, work: Callable[[], ResultT]) -> ResultT:
+    """Result of `work`, from a thread where the text is long enough to hold up the loop."""
+    return await asyncio.to_thread(work) if characters > INLINE_CHARACTERS else work()
 
 
 def _sentences(model: ServedModel, document: str) -> tuple[list[Span], list[Tokens]]:
     spans = split_sentences(document)
     return spans, model.tokenizer.encode([document[span.start : span.end] for span in spans])
-
-
-async def _split_and_encode(model: ServedModel, document: str) -> tuple[list[Span], list[Tokens]]:
-    if len(document) > INLINE_CHARACTERS:
-        return await asyncio.to_thread(_sentences, model, document)
-    return _sentences(model, document)
 
 
 def _refuse_truncated(model: ServedModel, tokens: Sequence[Tokens]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable
@@ -27,8 +26,6 @@ from service.errors import (
 from service.metrics import Metrics
 from service.problems import MEDIA_TYPE, UNEXPECTED, body_of, headers_of, problem_of
 from service.settings import Settings
-
-log = logging.getLogger("sub50.api")
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
 Handler = Callable[[RequestT, Call], Awaitable[bytes]]
