@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnxruntime
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
@@ -31,6 +30,7 @@ from engines.baselines import BASELINES
 from engines.contracts import KEEP, Contract, overlapping, read_contracts, stands_for
 from engines.data import read_rows
 from engines.errors import EngineError
+from engines.measure import feed, open_session
 from engines.tasks import UNCOUNTED_CATEGORIES
 
 SUMMARY_SHARE = 0.15
@@ -110,11 +110,7 @@ class Engine:
                     "version folder such as model_repository/contracts/1 with --engine"
                 )
         self.tokenizer = TextTokenizer(folder / TOKENIZER_FILE)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(
-            str(folder / ENGINE_FILE), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = open_session(folder / ENGINE_FILE, threads)
         self.gives_vectors = self.session.get_outputs()[0].name == "embedding"
 
     def outputs(self, texts: Sequence[str]) -> Floats:
@@ -129,13 +125,8 @@ class Engine:
             size = max(1, BATCH_TOKENS // bucket)
             for start in range(0, len(indices), size):
                 batch = indices[start : start + size]
-                input_ids, attention_mask = pad([rows[index] for index in batch], bucket)
-                feed = {
-                    "input_ids": input_ids,
-                    "attention_mask": attention_mask,
-                    "token_type_ids": np.zeros_like(input_ids),
-                }
-                result[batch] = self.session.run(None, feed)[0]
+                inputs = feed(*pad([rows[index] for index in batch], bucket))
+                result[batch] = self.session.run(None, inputs)[0]
         return result
 
     def rank(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
