@@ -70,6 +70,25 @@ class Verdict(Record):
     reasons: list[str] = Field(description="why it was refused; empty when passed")
 
 
+class Tuning(Record):
+    """The way of running the engine that measured best on one machine.
+
+    One engine call takes `line_overhead_ms + line_ms_per_token * tokens`.
+    """
+
+    backend: str
+    precision: str
+    threads: int
+    instances: int
+    engine_file: str = Field(default=ENGINE_FILE, description="what is served, beside the card")
+    lengths: str = Field(default="", description="the mix measured with, tokens:weight")
+    line_overhead_ms: float
+    line_ms_per_token: float
+    machine: str
+    tuned_at: str
+    candidates: list[dict[str, object]] = Field(default_factory=list)
+
+
 class EngineCard(Record):
     """Everything known about one engine file."""
 
@@ -109,6 +128,7 @@ class EngineCard(Record):
     accuracy: list[Accuracy] = Field(default_factory=list)
     timings: list[Timing] = Field(default_factory=list)
     gate: Verdict
+    tuning: Tuning | None = None
 
 
 def read_card(folder: Path) -> EngineCard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -44,11 +45,16 @@ def create_app(settings: Settings, triton_target: str) -> FastAPI:
         ).set(1)
     client = TritonClient(triton_target)
     pipeline = Pipeline(models, client, metrics, settings)
-    exchange = Exchange(settings, metrics)
+    exchange = Exchange(settings, metrics, pipeline.refuse_early)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # A full collection over what start-up made takes as long as the whole promise (46 ms
+        # measured); frozen, these objects are never walked again.
+        gc.collect()
+        gc.freeze()
         yield
+        gc.unfreeze()
         await client.close()
 
     # Offline: the page /docs comes with its own scripts, none from another host.

@@ -14,6 +14,8 @@ from rich.text import Text
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 ASK_TIMEOUT_SECONDS = 130
+# A person at a terminal would rather wait than be refused: not under the promise.
+PATIENCE_MS = 120_000
 # A key belongs in the environment: on the command line every user of the machine could read it.
 KEY_VARIABLE = "SUB50_API_KEY"
 
@@ -30,7 +32,7 @@ def ask(url: str, route: str, body: dict[str, Any]) -> dict[str, Any]:
     """
     if not url.startswith(("http://", "https://")):
         raise AskError(f"{url!r} is no HTTP address; it looks like {DEFAULT_URL}")
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", "X-Request-Timeout-Ms": str(PATIENCE_MS)}
     if os.environ.get(KEY_VARIABLE):
         headers["Authorization"] = f"Bearer {os.environ[KEY_VARIABLE]}"
     try:

@@ -23,6 +23,7 @@ class Call:
     model: str = "none"
     request_class: RequestClass = "interactive"
     timeout_ms: float = 0.0
+    predicted_ms: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
     def set_class(self, request_class: RequestClass, default_timeout_ms: float) -> None:
@@ -30,6 +31,11 @@ class Call:
         self.request_class = request_class
         asked = self.caller_timeout_ms
         self.timeout_ms = default_timeout_ms if asked is None else min(asked, default_timeout_ms)
+
+    @property
+    def deadline(self) -> float:
+        """When the answer is due, on the monotonic clock."""
+        return self.started + self.timeout_ms / 1000
 
     def elapsed_seconds(self) -> float:
         """Time since the request began."""

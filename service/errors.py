@@ -11,6 +11,7 @@
         ├── Refused            it would be answered too late, so it is not begun
         │   └── QueueFull      Triton's queue is full or held it too long
         ├── DeadlineExceeded   begun, but not finished in time
+        ├── ClientGone         the client closed the connection before its answer
         └── BackendError       Triton cannot answer
             └── BackendUnavailable   … and is not reachable or not ready
 
@@ -73,10 +74,20 @@ class InvalidFields(RequestError):
 class Refused(RequestError):
     """Not begun, because it would not be answered in time."""
 
-    def __init__(self, message: str, *, reason: str, retry_after_seconds: int = 1) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        retry_after_seconds: int = 1,
+        predicted_ms: float | None = None,
+        allowed_ms: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
+        self.predicted_ms = predicted_ms
+        self.allowed_ms = allowed_ms
 
 
 class QueueFull(Refused):
@@ -88,6 +99,10 @@ class QueueFull(Refused):
 
 class DeadlineExceeded(RequestError):
     """The time allowed for the request has passed."""
+
+
+class ClientGone(RequestError):
+    """The client closed the connection; nobody reads the answer."""
 
 
 class BackendError(RequestError):

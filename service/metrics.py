@@ -13,6 +13,8 @@ REQUEST_EDGES_SECONDS = tuple(
     )
 )
 STAGE_EDGES_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.002, *REQUEST_EDGES_SECONDS[1:])
+ERROR_EDGES_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
+CALL_ROWS_EDGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 PADDING_EDGES = (1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 3.0, 5.0, 8.0)
 
 
@@ -21,8 +23,29 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        # The client library looks labels up under a lock, at each of several observations a
+        # request; a plain dictionary does it at a tenth of the cost.
+        self._request_series: dict[tuple[str, str, str, int], Histogram] = {}
+        self._stage_series: dict[str, Histogram] = {}
         self._declare_requests(registry)
+        self._declare_admission(registry)
         self._declare_engines(registry)
+
+    def request_series(self, route: str, model: str, request_class: str, status: int) -> Histogram:
+        """The series of `sub50_request_duration_seconds` with these labels."""
+        key = (route, model, request_class, status)
+        series = self._request_series.get(key)
+        if series is None:
+            labels = (route, model, request_class, str(status))
+            series = self._request_series[key] = self.request_duration.labels(*labels)
+        return series
+
+    def stage_series(self, stage: str) -> Histogram:
+        """The series of `sub50_stage_duration_seconds` of one stage."""
+        series = self._stage_series.get(stage)
+        if series is None:
+            series = self._stage_series[stage] = self.stage_duration.labels(stage)
+        return series
 
     def _declare_requests(self, registry: CollectorRegistry) -> None:
         self.request_duration = Histogram(
@@ -54,11 +77,50 @@ class Metrics:
             registry=registry,
         )
 
+    def _declare_admission(self, registry: CollectorRegistry) -> None:
+        self.cost_overhead = Gauge(
+            "sub50_cost_overhead_seconds",
+            "Fitted line of an engine call: time whatever it carries.",
+            ("model",),
+            registry=registry,
+        )
+        self.cost_per_token = Gauge(
+            "sub50_cost_per_token_seconds",
+            "Fitted line of an engine call: time for each token.",
+            ("model",),
+            registry=registry,
+        )
+        self.backlog = Gauge(
+            "sub50_backlog_seconds",
+            "Predicted time until all interactive work now admitted is through.",
+            registry=registry,
+        )
+        self.margin = Gauge(
+            "sub50_margin_seconds",
+            "Kept free of every interactive deadline: the setting, or more where predictions "
+            "fell short lately.",
+            registry=registry,
+        )
+        self.prediction_error = Histogram(
+            "sub50_prediction_error_seconds",
+            "Predicted against actual time of interactive requests, by direction: later or "
+            "earlier than predicted.",
+            ("model", "direction"),
+            buckets=ERROR_EDGES_SECONDS,
+            registry=registry,
+        )
+
     def _declare_engines(self, registry: CollectorRegistry) -> None:
         self.tokens = Counter(
             "sub50_tokens_total",
             "Tokens sent to Triton, without padding.",
             ("model",),
+            registry=registry,
+        )
+        self.call_rows = Histogram(
+            "sub50_call_rows",
+            "Rows that travelled to Triton in one request.",
+            buckets=CALL_ROWS_EDGES,
             registry=registry,
         )
         self.padding_ratio = Histogram(

@@ -28,6 +28,11 @@ class ServedModel:
         """The name that requests and Triton use."""
         return self.card.name
 
+    @property
+    def instances(self) -> int:
+        """Engine calls that run side by side: as tuned, else one that uses all cores."""
+        return self.card.tuning.instances if self.card.tuning else 1
+
 
 class ModelCatalog:
     """All models of a repository, by name."""

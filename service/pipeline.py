@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from core.sentences import Span, split_sentences
-from core.tokenizer import Ids, Tokens, Truncate, pad
-from service.admission import Admission, estimate_tokens, utf8_bytes
+from core.tokenizer import Tokens, Truncate
+from service.admission import BYTES_PER_TOKEN, Admission, estimate_tokens, utf8_bytes
 from service.call import Call
+from service.cost import CostLine, seed_line
 from service.errors import FieldError, InvalidFields, Sub50Error, TooLarge
+from service.jobs import Job
 from service.metrics import Metrics
 from service.models import ModelCatalog, ServedModel
 from service.postprocess import classifications, summary_of
+from service.scheduler import InferenceBackend, Scheduler
 from service.schemas import (
     ClassifyRequest,
     ClassifyResponse,
@@ -26,30 +30,17 @@ from service.schemas import (
     SummarizeResponse,
 )
 from service.settings import Settings
-from service.slices import Slice, plan_slices
+from service.slices import plan_slices
 
 Floats = npt.NDArray[np.float32]
 ResultT = TypeVar("ResultT")
 
-PRIORITY = {"interactive": 1, "bulk": 2}
 # Below this many characters a thread costs more than the work that it would take off the loop.
+# Above it, reading the text takes longer than running the engine on what is kept of it.
 INLINE_CHARACTERS = 8_000
-
-
-class InferenceBackend(Protocol):
-    """Whatever runs engines: Triton in life, a fake at its wire in tests."""
-
-    async def infer(
-        self,
-        model: str,
-        input_ids: Ids,
-        attention_mask: Ids,
-        *,
-        timeout_ms: float,
-        priority: int,
-        request_id: str = "",
-    ) -> Floats:
-        """Output rows of one padded batch, float32 of shape (rows, width)."""
+# Rows of so few tokens go to one engine call, however many instances there are.
+UNDIVIDED_TOKENS = 128
+LONG_TOKENS = INLINE_CHARACTERS // BYTES_PER_TOKEN
 
 
 class Pipeline:
@@ -63,13 +54,26 @@ class Pipeline:
         settings: Settings,
     ) -> None:
         self.models = models
-        self._backend = backend
         self._metrics = metrics
         self._settings = settings
-        self._admission = Admission(settings.inflight_tokens, metrics)
-        self._bulk_slots = {
-            model.name: asyncio.Semaphore(settings.bulk_slices_in_flight) for model in models.all()
+        lines = {model.name: CostLine(seed_line(model.card)) for model in models.all()}
+        self._shares = {
+            model.name: 1 / (settings.engine_lanes or model.instances) for model in models.all()
         }
+        self._scheduler = Scheduler(
+            backend,
+            lines,
+            metrics,
+            shares=self._shares,
+            call_tokens=settings.call_tokens,
+        )
+        self._admission = Admission(
+            self._scheduler,
+            lines,
+            metrics,
+            margin_ms=settings.margin_ms,
+            limit_tokens=settings.inflight_tokens,
+        )
 
     async def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Label every text of the request.
@@ -78,14 +82,14 @@ class Pipeline:
             RequestError: see the tree in `errors.py`.
         """
         model = self.models.get(request.model, "classify")
-        with self._admit(model, request.input, call):
+        with self._admit(model, request.input, call) as estimate:
             with call.stage("tokenize"):
                 side: Truncate = "left" if request.truncate == "left" else "right"
                 encode = partial(model.tokenizer.encode, request.input, side)
                 tokens = await _off_loop(sum(map(len, request.input)), encode)
                 if request.truncate == "error":
                     _refuse_truncated(model, tokens)
-            logits = await self._infer(model, tokens, call)
+            logits = await self._infer(model, tokens, estimate, call)
             with call.stage("postprocess"):
                 results = classifications(
                     model.card, logits, tokens, request.top_k, request.raw_scores
@@ -99,14 +103,14 @@ class Pipeline:
             RequestError: see the tree in `errors.py`.
         """
         model = self.models.get(request.model, "summarize")
-        with self._admit(model, request.input, call):
+        with self._admit(model, request.input, call) as estimate:
             with call.stage("tokenize"):
                 documents = [
                     await _off_loop(len(text), partial(_sentences, model, text))
                     for text in request.input
                 ]
                 tokens = [row for _, rows in documents for row in rows]
-            outputs = await self._infer(model, tokens, call)
+            outputs = await self._infer(model, tokens, estimate, call)
             with call.stage("postprocess"):
                 results = []
                 begin = 0
@@ -119,13 +123,27 @@ class Pipeline:
 
     def _admit(
         self, model: ServedModel, texts: Sequence[str], call: Call
-    ) -> AbstractContextManager[None]:
+    ) -> AbstractContextManager[int]:
         """Check the texts and hold their estimated tokens for the length of the block."""
         call.model = model.name
         with call.stage("admit"):
             estimate = self._estimate(model, self._checked_sizes(texts))
             self._set_class(call, estimate)
-            return self._admission.admit(estimate)
+            return self._admission.admit(call, estimate)
+
+    def refuse_early(self, call: Call, body_bytes: int | None) -> None:
+        """Refuse a small request before its body is read, if none of any length has a chance.
+
+        `body_bytes` is what the request announces, or None: then it is read first.
+
+        Raises:
+            Refused: there is no time even for the shortest text.
+        """
+        promise_ms = self._settings.interactive_timeout_ms
+        timeout_ms = call.caller_timeout_ms or promise_ms
+        largest_bytes = BYTES_PER_TOKEN * self._settings.interactive_tokens
+        if body_bytes is not None and body_bytes <= largest_bytes and timeout_ms <= promise_ms:
+            self._admission.require_any_time(call, timeout_ms)
 
     def _checked_sizes(self, texts: Sequence[str]) -> list[int]:
         """UTF-8 bytes of each text, none of which is blank, too long, or one too many."""
@@ -145,43 +163,57 @@ class Pipeline:
         return sizes
 
     def _estimate(self, model: ServedModel, sizes: Sequence[int]) -> int:
-        if model.card.task == "classify":
+        if model.card.task == "classify" and sum(sizes) <= INLINE_CHARACTERS:
             return sum(min(estimate_tokens(size), model.card.max_tokens) for size in sizes)
         return sum(estimate_tokens(size) for size in sizes)
 
     def _set_class(self, call: Call, tokens: int) -> None:
-        """Interactive or bulk, and the deadline that goes with it."""
-        if tokens <= self._settings.interactive_tokens:
-            call.set_class("interactive", self._settings.interactive_timeout_ms)
+        """Interactive or bulk, and the deadline that goes with it.
+
+        A caller who allows more time than the promise has no need of it, and travels as bulk.
+        """
+        promise_ms = self._settings.interactive_timeout_ms
+        patient = (call.caller_timeout_ms or 0) > promise_ms
+        if tokens <= self._settings.interactive_tokens and not patient:
+            call.set_class("interactive", promise_ms)
         else:
             call.set_class("bulk", self._settings.bulk_timeout_ms)
 
-    async def _infer(self, model: ServedModel, tokens: Sequence[Tokens], call: Call) -> Floats:
+    async def _infer(
+        self, model: ServedModel, tokens: Sequence[Tokens], estimate: int, call: Call
+    ) -> Floats:
         """Engine output of every row, float32 of shape (rows, width), in the rows' order."""
         with call.stage("infer"):
             lengths = [len(row.ids) for row in tokens]
-            self._set_class(call, sum(lengths))
-            self._metrics.tokens.labels(model.name).inc(sum(lengths))
-            slices = plan_slices(lengths, self._settings.bulk_slice_tokens)
+            total = sum(lengths)
+            if estimate <= LONG_TOKENS:
+                self._set_class(call, total)
+                self._admission.require_time(call, total)
+            self._metrics.tokens.labels(model.name).inc(total)
+            slices = plan_slices(lengths, self._slice_tokens(model, total, call))
             if len(slices) == 1:
-                parts = [await self._infer_slice(model, tokens, slices[0], call)]
+                parts = [await self._run(model, tokens, slices[0], call)]
             else:
-                parts = await self._infer_slices(model, tokens, slices, call)
+                parts = await self._run_all(model, tokens, slices, call)
             outputs = np.empty((len(tokens), parts[0].shape[1]), dtype=np.float32)
-            for piece, part in zip(slices, parts, strict=True):
-                outputs[piece.rows] = part
+            for rows, part in zip(slices, parts, strict=True):
+                outputs[rows] = part
             return outputs
 
-    async def _infer_slices(
-        self, model: ServedModel, tokens: Sequence[Tokens], slices: list[Slice], call: Call
+    def _slice_tokens(self, model: ServedModel, total: int, call: Call) -> int:
+        """Tokens of one job: as many as make the answer come soonest and hold nobody else up."""
+        if call.request_class == "bulk":
+            return self._settings.bulk_slice_tokens
+        # Sentences of one document run side by side where the engine has several instances.
+        return max(UNDIVIDED_TOKENS, math.ceil(total * self._shares[model.name]))
+
+    async def _run_all(
+        self, model: ServedModel, tokens: Sequence[Tokens], slices: list[list[int]], call: Call
     ) -> list[Floats]:
         """All slices; the first error cancels those that are not through."""
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._infer_slice(model, tokens, piece, call))
-                    for piece in slices
-                ]
+                tasks = [group.create_task(self._run(model, tokens, rows, call)) for rows in slices]
         except* Sub50Error as failures:
             error: BaseException = failures
         else:
@@ -190,28 +222,19 @@ class Pipeline:
             error = error.exceptions[0]
         raise error
 
-    async def _infer_slice(
-        self, model: ServedModel, tokens: Sequence[Tokens], piece: Slice, call: Call
+    async def _run(
+        self, model: ServedModel, tokens: Sequence[Tokens], rows: list[int], call: Call
     ) -> Floats:
-        if call.request_class == "bulk":
-            async with self._bulk_slots[model.name]:
-                return await self._send(model, tokens, piece, call)
-        return await self._send(model, tokens, piece, call)
-
-    async def _send(
-        self, model: ServedModel, tokens: Sequence[Tokens], piece: Slice, call: Call
-    ) -> Floats:
-        rows = [tokens[i].ids for i in piece.rows]
-        input_ids, attention_mask = pad(rows, piece.length)
-        self._metrics.padding_ratio.observe(input_ids.size / sum(len(row) for row in rows))
-        return await self._backend.infer(
-            model.name,
-            input_ids,
-            attention_mask,
-            timeout_ms=call.remaining_ms(),
-            priority=PRIORITY[call.request_class],
+        call.remaining_ms()  # raises where none is left
+        job = Job(
+            model=model.name,
+            rows=[tokens[row].ids for row in rows],
+            deadline=call.deadline,
+            bulk=call.request_class == "bulk",
+            answer=asyncio.get_running_loop().create_future(),
             request_id=call.request_id,
         )
+        return await self._scheduler.run(job)
 
 
 async def _off_loop(characters: int, work: Callable[[], ResultT]) -> ResultT:

@@ -29,6 +29,8 @@ PROBLEMS: dict[type[errors.RequestError], Problem] = {
     errors.QueueFull: Problem(429, "queue-full", "It would not be answered in time"),
     errors.BackendError: Problem(503, "backend-error", "The model server failed"),
     errors.BackendUnavailable: Problem(503, "not-ready", "The model server is not ready"),
+    # Never sent, since nobody is there; the status is what metrics show (as nginx has it).
+    errors.ClientGone: Problem(499, "client-gone", "The client closed the connection"),
     errors.DeadlineExceeded: Problem(504, "deadline-passed", "The deadline has passed"),
 }
 
@@ -55,6 +57,9 @@ def body_of(error: errors.RequestError, request_id: str) -> dict[str, Any]:
     if isinstance(error, errors.Refused):
         body["reason"] = error.reason
         body["retry_after_seconds"] = error.retry_after_seconds
+        if error.predicted_ms is not None and error.allowed_ms is not None:
+            body["predicted_ms"] = round(error.predicted_ms, 1)
+            body["allowed_ms"] = round(error.allowed_ms, 1)
     return body
 
 

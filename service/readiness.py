@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from core.tokenizer import pad
 from service.errors import RequestError
 from service.models import ServedModel
-from service.pipeline import InferenceBackend
+from service.scheduler import InferenceBackend
 
 PROBE_TEXT = "Are you ready?"
 PROBE_TIMEOUT_MS = 1000.0

@@ -142,6 +142,8 @@ class ProblemBody(ResponseModel):
     errors: list[dict[str, str]] | None = None
     reason: str | None = None
     retry_after_seconds: int | None = None
+    predicted_ms: float | None = Field(None, description="With reason predicted or late.")
+    allowed_ms: float | None = Field(None, description="The deadline less what was spent of it.")
 
 
 class PredictRequest(RequestModel):

@@ -29,16 +29,30 @@ class Settings(BaseSettings):
         512, ge=1, description="Requests of up to this many tokens in all are interactive."
     )
     interactive_timeout_ms: float = Field(
-        1000, gt=0, description="Time an interactive request may take; callers may ask for less."
+        50,
+        gt=0,
+        description="The promise to interactive requests; one that would miss it is refused.",
+    )
+    margin_ms: float = Field(
+        4,
+        ge=0,
+        description="Kept free of every deadline, for what no prediction sees; it grows by itself "
+        "where predictions fall short.",
+    )
+    engine_lanes: int | None = Field(
+        None,
+        ge=1,
+        description="Engine calls that run side by side; by default the instances of each tuned "
+        "engine, or 1.",
+    )
+    call_tokens: int = Field(
+        256, ge=1, description="Tokens of waiting requests that share one call to Triton."
     )
     bulk_timeout_ms: float = Field(
         120_000, gt=0, description="Time a bulk request may take; callers may ask for less."
     )
     bulk_slice_tokens: int = Field(
-        512, ge=512, description="Padded tokens of one Triton request cut from a bulk request."
-    )
-    bulk_slices_in_flight: int = Field(
-        2, ge=1, description="Bulk slices that one model has at Triton at a time."
+        256, ge=1, description="Tokens of one Triton request cut from a bulk request."
     )
     inflight_tokens: int = Field(
         400_000, ge=1, description="Estimated tokens admitted and unfinished; more are refused."

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.card import EngineCard
 from core.tokenizer import Truncate
+from service.api.direct import DirectRoute
 from service.api.exchange import Exchange
 from service.api.v1 import PROBLEM_STATUSES, body_schema
 from service.call import Call
@@ -39,7 +40,7 @@ HF_DEFAULT_TOP_K = 5
 
 def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
     """Routes over one pipeline."""
-    routes = APIRouter(tags=["compatible"], responses=PROBLEM_STATUSES)
+    routes = APIRouter(tags=["compatible"], responses=PROBLEM_STATUSES, route_class=DirectRoute)
 
     async def run_predict(parsed: PredictRequest, call: Call) -> bytes:
         texts, single = predict_texts(parsed.inputs)

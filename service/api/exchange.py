@@ -6,13 +6,14 @@ import hashlib
 import hmac
 import json
 import re
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from fastapi import Request, Response
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from service.api.presence import given_up_when_gone
 from service.call import Call
 from service.errors import (
     FieldError,
@@ -39,8 +40,14 @@ ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 class Exchange:
     """Runs handlers under one set of settings and metrics."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        refuse_early: Callable[[Call, int | None], None],
+    ) -> None:
         self._settings = settings
+        self._refuse_early = refuse_early
         self._metrics = metrics
         self._key_digests = [_digest(key) for key in settings.api_keys]
 
@@ -57,8 +64,10 @@ class Exchange:
         try:
             self.authorize(request)
             call.caller_timeout_ms = _caller_timeout_ms(request)
+            self._refuse_early(call, _announced_bytes(request))
             body = await read_body(request, self._settings.max_body_bytes)
-            content = await handle(parse(schema, body), call)
+            with given_up_when_gone(request):
+                content = await handle(parse(schema, body), call)
             response = Response(content, media_type="application/json")
             status = response.status_code
         except RequestError as error:
@@ -89,10 +98,9 @@ class Exchange:
 
     def _observe(self, call: Call, route: str, status: int) -> None:
         seconds = call.elapsed_seconds()
-        labels = (route, call.model, call.request_class, str(status))
-        self._metrics.request_duration.labels(*labels).observe(seconds)
+        self._metrics.request_series(route, call.model, call.request_class, status).observe(seconds)
         for stage, spent in call.stage_seconds.items():
-            self._metrics.stage_duration.labels(stage).observe(spent)
+            self._metrics.stage_series(stage).observe(spent)
 
 
 def _digest(key: SecretStr) -> bytes:
@@ -102,7 +110,7 @@ def _digest(key: SecretStr) -> bytes:
 def request_id_of(request: Request) -> str:
     """The caller's request id where it is a sane one, else a new one."""
     given = request.headers.get(REQUEST_ID, "")
-    return given if ACCEPTED_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if ACCEPTED_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _caller_timeout_ms(request: Request) -> float | None:
@@ -119,6 +127,12 @@ def _caller_timeout_ms(request: Request) -> float | None:
     return value
 
 
+def _announced_bytes(request: Request) -> int | None:
+    """The body's size as its header has it; None for a chunked body."""
+    announced = request.headers.get("content-length", "")
+    return int(announced) if announced.isdecimal() else None
+
+
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """The whole body, chunked or not.
 
@@ -126,8 +140,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
         TooLarge: it is over `limit_bytes`; nothing beyond the limit is kept.
     """
     message = f"over the limit of {limit_bytes} bytes"
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > limit_bytes:
+    if (_announced_bytes(request) or 0) > limit_bytes:
         raise TooLarge("body", message)
     body = bytearray()
     async for chunk in request.stream():

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from core.card import EngineCard
+from service.api.direct import DirectRoute
 from service.api.exchange import Exchange, problem_response, request_id_of
 from service.call import Call
 from service.errors import RequestError
@@ -45,7 +46,7 @@ def body_schema(schema: type[BaseModel], example: dict[str, Any]) -> dict[str, A
 
 def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
     """Routes over one pipeline."""
-    routes = APIRouter(tags=["sub50"], responses=PROBLEM_STATUSES)
+    routes = APIRouter(tags=["sub50"], responses=PROBLEM_STATUSES, route_class=DirectRoute)
 
     async def run_classify(parsed: ClassifyRequest, call: Call) -> bytes:
         return (await pipeline.classify(parsed, call)).model_dump_json().encode()
