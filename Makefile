@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
+RATE ?= 40
+DURATION ?= 120
+SCENARIO ?= classify
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train run test test-train lint engines clean
+.PHONY: help setup setup-dev setup-train run test test-train lint loadtest engines peers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +31,13 @@ test: setup-dev lint ## the tests, with a real Triton
 
 test-train: setup-dev $(VENV)/train.done ## the tests of the training side
 	$(BIN)/python -m pytest -m train $(PYTEST_OPTIONS)
+
+peers: setup $(VENV)/peers.done ## ours beside a hand-written service and LitServe (PEERS_OPTIONS)
+	$(BIN)/python -m loadtest.peers.bench $(PEERS_OPTIONS)
+
+loadtest: setup $(VENV)/loadtest.done ## start the service, load it for two minutes, and judge it
+	$(BIN)/sub50 loadtest verdict --serve --rate $(RATE) --duration $(DURATION) \
+	  --scenario $(SCENARIO) --report build/loadtest $(LOADTEST_OPTIONS)
 
 lint: $(VENV)/dev.done ## style and types
 	$(BIN)/ruff check .
@@ -51,7 +61,17 @@ $(VENV)/dev.done: pyproject.toml constraints.txt $(VENV)/serve.done
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(VENV)/loadtest.done: pyproject.toml constraints.txt $(VENV)/serve.done
+	@echo "installing the load generator …"
+	@$(PIP) install -c constraints.txt -e '.[loadtest]'
+	@touch $@
+
 $(VENV)/train.done: pyproject.toml constraints.txt $(VENV)/serve.done
 	@echo "installing PyTorch and the training side …"
 	@$(PIP) install -c constraints.txt -e '.[train]'
+	@touch $@
+
+$(VENV)/peers.done: pyproject.toml constraints.txt $(VENV)/serve.done
+	@echo "installing the peers …"
+	@$(PIP) install -c constraints.txt -e '.[peers]'
 	@touch $@

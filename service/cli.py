@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from loadtest.cli import loadtest_app
 from service.ask import DEFAULT_URL, AskError, ask, show_labels, show_summary
 from service.errors import ServeError
 from service.settings import ENVIRONMENT_PREFIX, Settings
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 engines_app = typer.Typer(help="Build and list the engines that are served.", no_args_is_help=True)
 app.add_typer(engines_app, name="engines")
+app.add_typer(loadtest_app, name="loadtest")
 stderr = Console(stderr=True)
 
 Repository = Annotated[

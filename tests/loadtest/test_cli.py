@@ -1,0 +1,96 @@
+"""`sub50 loadtest` as people and scripts use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+from tests.loadtest.conftest import StartStub
+
+runner = CliRunner()
+SUB50 = Path(sys.executable).with_name("sub50")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--rate", "0"),
+        ("--duration", "-1"),
+        ("--warm-up", "-1"),
+        ("--scenario", "translate"),
+        ("--texts", "poem"),
+        ("--budget-ms", "0"),
+        ("--host", "localhost"),
+    ],
+)
+def test_the_wrong_option_is_named(option: str, value: str) -> None:
+    result = runner.invoke(app, ["loadtest", "verdict", option, value])
+    assert result.exit_code == 2
+    assert option in result.stderr
+    assert value in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["capacity", "--start-rate", "0"], ["overload", "--capacity", "0"]]
+)
+def test_a_rate_of_nothing_is_refused(arguments: list[str]) -> None:
+    result = runner.invoke(app, ["loadtest", *arguments])
+    assert result.exit_code == 2
+    assert arguments[1] in result.stderr
+
+
+def test_no_service_is_no_verdict(tmp_path: Path) -> None:
+    options = ["--host", "http://127.0.0.1:1", "--report", str(tmp_path)]
+    result = runner.invoke(app, ["loadtest", "verdict", *options])
+    assert result.exit_code == 2
+    assert "no service at http://127.0.0.1:1" in result.stderr
+
+
+def test_the_verdict_is_the_last_line_and_the_exit_status(
+    start_stub: StartStub, tmp_path: Path
+) -> None:
+    options = ["--rate", "80", "--duration", "2", "--warm-up", "0", "--report", str(tmp_path)]
+    command = ["loadtest", "verdict", "--host", start_stub(statuses=[429]), *options]
+    result = runner.invoke(app, command)
+    assert result.exit_code == 1
+    line = result.stdout.splitlines()[-1]
+    assert line.startswith("VERDICT FAIL p99_ms=inf n=")
+    assert "refused" in result.stderr
+    for name in ("report.html", "records.npz", "latency.hgrm", "plan.json"):
+        assert (tmp_path / name).stat().st_size > 0
+    as_json = runner.invoke(app, [*command, "--json"])
+    verdict = json.loads(as_json.stdout)
+    assert (verdict["outcome"], verdict["exit_code"], verdict["p99_ms"]) == ("FAIL", 1, None)
+    assert verdict["refused"] == verdict["over"] == verdict["n"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_generator_too(
+    start_stub: StartStub, tmp_path: Path, number: int
+) -> None:
+    options = ["--duration", "60", "--report", str(tmp_path)]
+    process = subprocess.Popen(
+        [SUB50, "loadtest", "verdict", "--host", start_stub(), *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 30
+    while not (found := children.read_text().split()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert found
+    process.send_signal(number)
+    assert process.wait(timeout=20) == 128 + number
+    for child in found:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(child), 0)
