@@ -23,7 +23,7 @@ from engines.calibrate import channel_ranges
 from engines.catalog import MAX_TOKENS, ModelSpec, specs
 from engines.checksums import file_sha256, value_sha256
 from engines.merge import ADAPTERS, merge, read_adapter
-from engines.model_config import CONFIG_FILE, write_model_files
+from engines.model_config import CONFIG_FILE, is_tuned, write_model_files
 from engines.quantize import quantize
 from engines.record import Ingredients, measured_card, tool_versions
 from engines.texts import calibration_texts
@@ -66,7 +66,7 @@ def build_engines(
         folder = base.ensure_base(base_folder)
         progress.update(fetching, completed=1, description=f"base encoder: {base.BASE_NAME}")
         # All are verified before the first is built, which takes far longer.
-        verified = [_ingredients(spec, folder, adapters) for spec in chosen]
+        verified = [ingredients_of(spec, folder, adapters) for spec in chosen]
         return [_build_one(each, repository, data, force, progress) for each in verified]
 
 
@@ -114,7 +114,8 @@ def _build_one(
 ) -> EngineCard:
     spec = ingredients.spec
     step = progress.add_task(f"{spec.name}: verifying", total=1)
-    if not (repository / spec.name / CONFIG_FILE).is_file():
+    config = repository / spec.name / CONFIG_FILE
+    if not config.is_file():
         write_model_files(spec, repository)
     target = repository / spec.name / VERSION
     card = None if force else _card_of(target)
@@ -133,11 +134,20 @@ def _build_one(
         _promote(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    progress.update(step, completed=1, description=f"{spec.name}: built, gate passed")
+    note = ""
+    if is_tuned(config):  # what was tuned went with the version that it was measured on
+        write_model_files(spec, repository)
+        note = f"; its tuning is undone, `sub50 engines tune {spec.name}` tunes it again"
+    progress.update(step, completed=1, description=f"{spec.name}: built, gate passed{note}")
     return card
 
 
-def _ingredients(spec: ModelSpec, base_folder: Path, adapters: Path) -> Ingredients:
+def ingredients_of(spec: ModelSpec, base_folder: Path, adapters: Path) -> Ingredients:
+    """What a model is made of, verified.
+
+    Raises:
+        EngineError: the adapter is missing or not what it should be.
+    """
     adapter = None
     if spec.adapter:
         expected = base.SHA256[base.WEIGHTS_FILE]
@@ -161,12 +171,14 @@ def _is_current(
         and (data is None or not ingredients.spec.data or bool(card.accuracy))
         and (folder / ENGINE_FILE).is_file()
         and file_sha256(folder / ENGINE_FILE) == card.engine_sha256
+        and (card.tuning is None or (folder / card.tuning.engine_file).is_file())
         and (folder / TOKENIZER_FILE).is_file()
         and file_sha256(folder / TOKENIZER_FILE) == card.tokenizer_sha256
     )
 
 
-def _reference_graph(ingredients: Ingredients) -> onnx.ModelProto:
+def reference_graph(ingredients: Ingredients) -> onnx.ModelProto:
+    """The unquantized graph: base, adapter merged in, and head."""
     weights = base.load_weights(ingredients.base_folder)
     adapter = ingredients.adapter
     if adapter is None:
@@ -180,7 +192,7 @@ def _write_engine(ingredients: Ingredients, folder: Path) -> onnx.ModelProto:
     tokenizer_file = ingredients.base_folder / base.TOKENIZER_FILE
     tokenizer = TextTokenizer(tokenizer_file, MAX_TOKENS)
     rows = [tokens.ids for tokens in tokenizer.encode(calibration_texts())]
-    reference = _reference_graph(ingredients)
+    reference = reference_graph(ingredients)
     onnx.save(quantize(reference, channel_ranges(reference, rows)), folder / ENGINE_FILE)
     shutil.copyfile(tokenizer_file, folder / TOKENIZER_FILE)
     return reference

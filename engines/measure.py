@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -25,6 +26,16 @@ BATCH = 32
 # Batch and tokens that latency is measured at: one short text, one paragraph, and batches of them.
 TIMED_SHAPES = ((1, 32), (1, 128), (8, 32), (8, 128))
 TIMED_RUNS_AT_LEAST = 8
+
+
+class Engine(Protocol):
+    """What is asked of an engine here, whatever runs it: two methods of ONNX Runtime's session."""
+
+    def run(self, names: None, feed: dict[str, NDArray[np.int64]], /) -> list[Floats]:
+        """All outputs for one batch."""
+
+    def get_outputs(self) -> Sequence[Any]:
+        """The outputs, each with its `name`."""
 
 
 def open_session(model: onnx.ModelProto | Path, threads: int = 0) -> ort.InferenceSession:
@@ -49,7 +60,7 @@ def feed(
     }
 
 
-def answers(session: ort.InferenceSession, rows: Rows, length: int | None = None) -> Floats:
+def answers(session: Engine, rows: Rows, length: int | None = None) -> Floats:
     """What the engine answers to one batch, padded to `length` or the rows' bucket.
 
     Returns:
@@ -59,12 +70,12 @@ def answers(session: ort.InferenceSession, rows: Rows, length: int | None = None
     return softmax(output) if session.get_outputs()[0].name == "logits" else output
 
 
-def answers_alone(session: ort.InferenceSession, rows: Rows) -> Floats:
+def answers_alone(session: Engine, rows: Rows) -> Floats:
     """What the engine answers to each text by itself, float32 (rows, width)."""
     return np.concatenate([answers(session, [row]) for row in rows])
 
 
-def answers_in_batches(session: ort.InferenceSession, rows: Rows) -> Floats:
+def answers_in_batches(session: Engine, rows: Rows) -> Floats:
     """What the engine answers in batches of 32 in the given order, float32 (rows, width)."""
     starts = range(0, len(rows), BATCH)
     return np.concatenate([answers(session, rows[start : start + BATCH]) for start in starts])
@@ -87,9 +98,7 @@ def drift(reference: Floats, answered: Floats, output: str) -> Drift:
     )
 
 
-def invariance(
-    session: ort.InferenceSession, rows: Rows, alone: Floats, limit: float
-) -> Invariance:
+def invariance(session: Engine, rows: Rows, alone: Floats, limit: float) -> Invariance:
     """How far answers move in batches of 32 mixed lengths, and padded to longer buckets.
 
     Each text is padded to the next bucket and to one more, which walks through all buckets from

@@ -13,6 +13,7 @@ from tritonclient.grpc import model_config_pb2
 from engines.catalog import CATALOG, ModelSpec
 from engines.errors import EngineError
 from engines.graph import INPUT_NAMES
+from engines.runtimes import Candidate
 
 CONFIG_FILE = "config.pbtxt"
 LABELS_FILE = "labels.txt"
@@ -26,6 +27,11 @@ QUEUE_FIELDS = (
 )
 # Names of NVIDIA's onnxruntime backend. "0" threads: as many as there are cores.
 PARAMETERS = {"intra_op_thread_count": "0", "inter_op_thread_count": "1", "execution_mode": "0"}
+HEADER = "# Written by `python -m engines.model_config`; change that module instead.\n"
+TUNED_HEADER = "# Written by `sub50 engines tune` for one machine; "
+# A row joins longer ones rather than have a run of its own for this many tokens of padding, and
+# no more: a fit is never that exact.
+MOST_OVERHEAD_TOKENS = 64
 
 
 def model_config(spec: ModelSpec) -> model_config_pb2.ModelConfig:
@@ -50,10 +56,59 @@ def model_config(spec: ModelSpec) -> model_config_pb2.ModelConfig:
     return config
 
 
-def config_text(config: model_config_pb2.ModelConfig) -> str:
-    """A configuration as the text of config.pbtxt, the same for equal configurations."""
+def tuned_config(
+    spec: ModelSpec, candidate: Candidate, overhead_tokens: int
+) -> model_config_pb2.ModelConfig:
+    """The configuration of one model for the way of running it that measured best.
+
+    `overhead_tokens` is what a run costs beyond its tokens, in tokens.
+    """
+    config = model_config(spec)
+    config.backend = candidate.backend
+    # The openvino backend's own default is model.xml.
+    config.default_model_filename = candidate.engine_file
+    config.instance_group[0].count = candidate.instances
+    if candidate.backend == "openvino":
+        for key in PARAMETERS:
+            del config.parameters[key]
+    for key, value in runtime_parameters(candidate).items():
+        config.parameters[key].string_value = value
+    cut = str(min(max(overhead_tokens, 0), MOST_OVERHEAD_TOKENS))
+    config.parameters["run_overhead_tokens"].string_value = cut
+    return config
+
+
+def runtime_parameters(candidate: Candidate) -> dict[str, str]:
+    """Threads and precision under the names of NVIDIA's backends, or else of OpenVINO itself."""
+    if candidate.backend == "onnxruntime":
+        return {"intra_op_thread_count": str(candidate.threads)}
+    hints = (
+        {"HINT_BF16": "YES", "INFERENCE_PRECISION_HINT": "bf16"}
+        if candidate.precision == "BF16"
+        else {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    return {
+        "INFERENCE_NUM_THREADS": str(candidate.threads),
+        "NUM_STREAMS": "1",
+        "PERFORMANCE_HINT": "LATENCY",
+        **hints,
+    }
+
+
+def config_text(config: model_config_pb2.ModelConfig, tuned_model: str | None = None) -> str:
+    """A configuration as the text of config.pbtxt, the same for equal configurations.
+
+    `tuned_model` names the model whose tuning it is, and the comment then says how to go back.
+    """
     text: str = text_format.MessageToString(config)
-    return "# Written by `python -m engines.model_config`; change that module instead.\n" + text
+    if tuned_model is None:
+        return HEADER + text
+    return f"{TUNED_HEADER}go back with `sub50 engines tune {tuned_model} --reset`.\n{text}"
+
+
+def is_tuned(path: Path) -> bool:
+    """Whether a config.pbtxt was written by tuning."""
+    return path.is_file() and path.read_text(encoding="utf-8").startswith(TUNED_HEADER)
 
 
 def read_config(path: Path) -> model_config_pb2.ModelConfig:

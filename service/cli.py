@@ -176,6 +176,37 @@ def list_engines(repository: Repository = None, as_json: AsJson = False) -> None
         Console().print(engine_table(settings.repository))
 
 
+@engines_app.command("tune")
+def tune(
+    names: Annotated[list[str] | None, typer.Argument(help="Which models; all by default.")] = None,
+    lengths: Annotated[str, typer.Option(help="Texts' tokens:weight.")] = "25:0.7,128:0.3",
+    runtime: Annotated[str | None, typer.Option(help="Only onnxruntime or openvino.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Only int8, fp32 or bf16.")] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="For each candidate at each batch size.")
+    ] = 1.2,
+    data: Annotated[Path | None, typer.Option(help="Labelled data, to gate accuracy too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw latency over throughput, SVG.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, write nothing.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Go back to what was built.")] = False,
+    base: Annotated[Path | None, typer.Option(help="Folder of the base encoder.")] = None,
+    repository: Repository = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the ways to run engines on this machine, and serve with the best."""
+    from engines.errors import EngineError
+    from engines.tune_command import Choice, run_reset, run_tune
+
+    folder = load_settings(repository=repository).repository
+    choice = Choice(lengths, runtime, precision, seconds, base, data, dry_run)
+    try:
+        result = run_reset(names, folder) if reset else run_tune(names, folder, choice, plot)
+    except EngineError as error:
+        raise fail(str(error)) from None
+    if as_json:
+        _print_json(result)
+
+
 def _text_of(argument: str) -> str:
     return sys.stdin.read() if argument == "-" else argument
 

@@ -12,7 +12,7 @@ import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.triton.backends import SOURCES
+from service.triton.backends import SHARED, SOURCES
 from service.triton.installation import Installation, package_folder
 
 ADDRESS = "127.0.0.1"
@@ -20,7 +20,8 @@ CONTROL_HEADER = "x-sub50-control"
 # gRPC wants a prefix before the header that opens a restricted call.
 CONTROL_METADATA_KEY = f"triton-grpc-protocol-{CONTROL_HEADER}"
 EXIT_TIMEOUT_SECONDS = 5
-BACKEND_PACKAGES = ("numpy", "onnxruntime")
+# Those that are not installed are left out: OpenVINO is optional.
+BACKEND_PACKAGES = ("numpy", "onnxruntime", "openvino")
 INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "TZ", "LD_PRELOAD")
 
 
@@ -69,7 +70,8 @@ def make_scratch(installation: Installation, repository: Path) -> Path:
     for backend, source in SOURCES.items():
         folder = scratch / "backends" / backend
         folder.mkdir()
-        shutil.copy(source, folder)
+        for file in (source, *SHARED):
+            shutil.copy(file, folder)
     libraries = scratch / "libraries"
     libraries.mkdir()
     if installation.python_library is not None:

@@ -10,8 +10,10 @@ from tritonclient.grpc import model_config_pb2
 
 from service.errors import ServeError
 from service.triton.backends import SOURCES
+from service.triton.installation import package_folder
 
-DEFAULT_FILE_NAMES = {"onnxruntime": "model.onnx"}
+# Where config.pbtxt names no engine file; NVIDIA's openvino backend looks for model.xml.
+DEFAULT_FILE_NAMES = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
 QUEUE_FIELDS = (
     "priority_levels",
     "default_priority_level",
@@ -47,6 +49,12 @@ def check_model(folder: Path) -> None:
         raise ServeError(
             f"Model {folder.name} asks for backend {config.backend!r}; the embedded Triton has "
             f"{', '.join(SOURCES)}. Serve it with NVIDIA's Triton and `sub50 api --triton`."
+        )
+    if package_folder(config.backend) is None:
+        raise ServeError(
+            f"Model {folder.name} asks for {config.backend}, which is not installed: "
+            f"`pip install 'sub50[{config.backend}]'`, or go back with "
+            f"`sub50 engines tune {folder.name} --reset`."
         )
     file_name = config.default_model_filename or DEFAULT_FILE_NAMES[config.backend]
     versions = [path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()]

@@ -9,11 +9,13 @@ from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, read_card
 from core.tokenizer import TextTokenizer
 from engines.base import CACHE, SHA256, WEIGHTS_FILE
 from engines.build import build_engines, engine_table, read_cards
+from engines.catalog import CATALOG
 from engines.checksums import file_sha256
 from engines.errors import AdapterError, BaseModelError, EngineError
 from engines.gate import INVARIANCE_LIMIT
 from engines.measure import answers_alone, invariance, open_session
-from engines.model_config import REPOSITORY, read_config
+from engines.model_config import REPOSITORY, config_text, is_tuned, read_config, tuned_config
+from engines.runtimes import Candidate
 from engines.texts import probe_texts
 
 fetched = pytest.mark.skipif(
@@ -65,11 +67,19 @@ def test_an_engine_is_built_once_and_again_when_its_file_was_changed(tmp_path: P
 
     assert build_engines(["general"], tmp_path, CACHE) == [card]
 
+    config = folder.parent / "config.pbtxt"
+    default = config.read_text()
+    tuned = tuned_config(CATALOG["general"], Candidate("openvino", "INT8", 1, 1), 16)
+    config.write_text(config_text(tuned, tuned_model="general"))
+    build_engines(["general"], tmp_path, CACHE)
+    assert is_tuned(config), "what is up to date stays tuned"
+
     with (folder / ENGINE_FILE).open("ab") as file:
         file.write(b"\0")
     (again,) = build_engines(["general"], tmp_path, CACHE)
     assert again.engine_sha256 == card.engine_sha256 == file_sha256(folder / ENGINE_FILE)
     assert engine_table(tmp_path).row_count == 1
+    assert config.read_text() == default, "a new engine has not been measured"
 
 
 @pytest.mark.skipif(not BUILT, reason="no engine has been built")

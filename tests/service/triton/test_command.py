@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,10 +103,26 @@ def test_scratch_leads_to_the_models_by_a_path_without_special_characters(
     assert (launch.scratch / "models").resolve() == tmp_path / "model repository"
     assert " " not in str(launch.scratch)
     assert (launch.scratch / "backends" / "onnxruntime" / "model.py").is_file()
+    for backend in ("onnxruntime", "openvino"):
+        laid = {path.name for path in (launch.scratch / "backends" / backend).iterdir()}
+        assert laid == {"model.py", "sub50_batches.py", "sub50_runs.py"}
     # Triton refuses a backend library that is a link.
     library = launch.scratch / "backends" / "python" / "libtriton_python.so"
     assert library.is_file()
     assert not library.is_symlink()
+
+
+def test_without_openvino_the_rest_is_laid_out_all_the_same(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
+    scratch = make_scratch(installation, tmp_path)
+    try:
+        python = scratch / "python" / "bin" / "python3"
+        code = "import numpy, onnxruntime"
+        subprocess.run([python, "-I", "-c", code], check=True, env={})
+    finally:
+        shutil.rmtree(scratch)
 
 
 def test_python_of_the_scratch_sees_the_packages_in_isolated_mode(launch: Launch) -> None:

@@ -1,11 +1,9 @@
-"""The Python-based backend, with a stand-in for the module that Triton gives it."""
+"""The ONNX Runtime backend, with a stand-in for the module that Triton gives it."""
 
 from __future__ import annotations
 
-import importlib
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,98 +13,43 @@ import onnxruntime as ort
 import pytest
 
 from tests.fake_triton import sums
+from tests.service.triton.stand_in import (
+    INPUTS,
+    Request,
+    answers_of,
+    count_runs,
+    ids_of,
+    padded,
+)
 from tests.tiny_models import write_tiny_model
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
-
-class Tensor:
-    def __init__(self, name: str, array: np.ndarray) -> None:
-        self.name, self.array = name, array
-
-    def as_numpy(self) -> np.ndarray:
-        return self.array
-
-
-class Response:
-    def __init__(self, output_tensors: list[Tensor], error: Any = None) -> None:
-        self.output_tensors, self.error = output_tensors, error
-
-    def logits(self) -> np.ndarray:
-        assert self.error is None, self.error
-        return self.output_tensors[0].as_numpy()
-
-
-class Request:
-    """A request; what is sent early, before the batch is through, lands in `sent`."""
-
-    def __init__(self, ids: np.ndarray, names: tuple[str, ...] = INPUTS) -> None:
-        self.ids = ids
-        arrays = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        self.tensors = {n: Tensor(n, arrays.get(n, np.zeros_like(ids))) for n in names}
-        self.sent: list[Response] = []
-
-    def get_response_sender(self) -> Request:
-        return self
-
-    def send(self, response: Response, flags: int) -> None:
-        assert flags == 1
-        self.sent.append(response)
+@pytest.fixture
+def backend(import_backend: Callable[[str], ModuleType]) -> ModuleType:
+    return import_backend("onnxruntime")
 
 
 @pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    utils = ModuleType("triton_python_backend_utils")
-    names: dict[str, Any] = {
-        "Tensor": Tensor,
-        "InferenceResponse": Response,
-        "TritonError": str,
-        "TritonModelException": type("TritonModelException", (Exception,), {}),
-        "TRITONSERVER_RESPONSE_COMPLETE_FINAL": 1,
-        "get_input_tensor_by_name": lambda request, name: request.tensors.get(name),
-    }
-    for name, value in names.items():
-        setattr(utils, name, value)
-    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", utils)
-    module_name = "service.triton.backends.onnxruntime.model"
-    yield importlib.import_module(module_name)
-    del sys.modules[module_name]  # it is bound to the stand-in
-
-
-@pytest.fixture
-def load(backend: ModuleType, tmp_path: Path) -> Callable[..., Any]:
+def load(backend: ModuleType, load_model: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
     folder = write_tiny_model(tmp_path)
-
-    def load(**config: Any) -> Any:
-        given = {
-            "input": [{"name": name} for name in INPUTS],
-            "output": [{"name": "logits"}],
-        } | config
-        arguments = {
-            "model_name": "tiny",
-            "model_config": json.dumps(given),
-            "model_repository": str(folder),
-            "model_version": "1",
-        }
-        model = backend.TritonPythonModel()
-        model.initialize(arguments)
-        return model
-
-    return load
+    return lambda **config: load_model(backend, folder, **config)
 
 
-def answers_of(requests: list[Request], returned: list[Response | None]) -> list[Response]:
-    """The one response of each request, sent or returned."""
-    answers = []
-    for request, response in zip(requests, returned, strict=True):
-        found = [*request.sent, *([] if response is None else [response])]
-        assert len(found) == 1, "every request gets exactly one response"
-        answers += found
-    return answers
+def assert_own_answers(requests: list[Request], answers: list[Any]) -> None:
+    for request, answer in zip(requests, answers, strict=True):
+        np.testing.assert_array_equal(answer.logits(), sums(request.ids, request.mask))
 
 
-def ids_of(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).integers(0, 1000, shape)
+def test_openvino_is_not_needed(
+    monkeypatch: pytest.MonkeyPatch,
+    import_backend: Callable[[str], ModuleType],
+    load_model: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
+    model = load_model(import_backend("onnxruntime"), write_tiny_model(tmp_path))
+    request = padded([10], 16)
+    assert_own_answers([request], answers_of([request], model.execute([request])))
 
 
 def test_equal_lengths_share_a_run_and_each_gets_its_rows(load: Callable[..., Any]) -> None:
@@ -114,8 +57,7 @@ def test_equal_lengths_share_a_run_and_each_gets_its_rows(load: Callable[..., An
     runs = count_runs(model)
     requests = [Request(ids_of(rows, 16)) for rows in (1, 3, 2)]
     answers = answers_of(requests, model.execute(requests))
-    for request, answer in zip(requests, answers, strict=True):
-        np.testing.assert_array_equal(answer.logits(), sums(request.ids, np.ones_like(request.ids)))
+    assert_own_answers(requests, answers)
     assert runs == [(6, 16)]
 
 
@@ -124,10 +66,54 @@ def test_short_texts_are_answered_before_long_ones_are_run(load: Callable[..., A
     runs = count_runs(model)
     requests = [Request(ids_of(1, length)) for length in (64, 16, 64, 32, 16)]
     answers = answers_of(requests, model.execute(requests))
-    for request, answer in zip(requests, answers, strict=True):
-        np.testing.assert_array_equal(answer.logits(), sums(request.ids, np.ones_like(request.ids)))
+    assert_own_answers(requests, answers)
     assert runs == [(2, 16), (1, 32), (2, 64)]
     assert [len(request.sent) for request in requests] == [0, 1, 0, 1, 1]
+
+
+def test_padding_is_not_run_and_changes_no_answer(load: Callable[..., Any]) -> None:
+    model = load()
+    runs = count_runs(model)
+    requests = [padded([5, 128, 100], 128), padded([20, 17], 24), padded([40], 64)]
+    answers = answers_of(requests, model.execute(requests))
+    assert_own_answers(requests, answers)
+    # The text of 5 joins those of 24: 8 tokens of padding, where a run of its own costs 16.
+    assert runs == [(3, 24), (1, 48), (2, 128)]
+    assert [len(request.sent) for request in requests] == [0, 1, 1]
+
+
+def test_a_run_holds_no_more_tokens_than_its_limit(load: Callable[..., Any]) -> None:
+    model = load(parameters={"max_run_tokens": {"string_value": "256"}})
+    runs = count_runs(model)
+    requests = [padded([64] * 6, 64), padded([512], 512)]
+    assert_own_answers(requests, answers_of(requests, model.execute(requests)))
+    assert runs == [(4, 64), (2, 64), (1, 512)]
+
+
+def test_a_mask_with_holes_is_run_at_its_full_width(load: Callable[..., Any]) -> None:
+    model = load()
+    runs = count_runs(model)
+    request = padded([10, 10], 64)
+    request.mask[0, 3] = 0
+    assert_own_answers([request], answers_of([request], model.execute([request])))
+    assert runs == [(1, 16), (1, 64)]
+
+
+def test_a_text_fails_no_other_request_of_its_runs(load: Callable[..., Any]) -> None:
+    model = load()
+    requests = [padded([10, 60], 64), padded([12, 50], 64), padded([60], 64)]
+    requests[1].ids[0, 0] = 5000
+    answers = answers_of(requests, model.execute(requests))
+    assert "the engine failed" in answers[1].error
+    assert_own_answers([requests[0], requests[2]], [answers[0], answers[2]])
+
+
+def test_an_output_of_another_leading_size_fails_by_name(load: Callable[..., Any]) -> None:
+    model = load()
+    model.batcher.engine = lambda inputs: [np.zeros((7, 2), np.float32)]
+    request = padded([10, 12], 16)
+    (answer,) = answers_of([request], model.execute([request]))
+    assert "output logits is (7, 2) for 2 rows" in answer.error
 
 
 def test_a_request_that_fails_does_not_fail_the_others(load: Callable[..., Any]) -> None:
@@ -175,7 +161,7 @@ def test_parameters_have_the_meaning_of_the_official_backend(backend: ModuleType
 
 def test_without_parameters_threads_fit_the_cores_and_do_not_spin(backend: ModuleType) -> None:
     options = backend.session_options({})
-    assert options.intra_op_num_threads == backend.usable_cores() >= 1
+    assert options.intra_op_num_threads == sys.modules["sub50_batches"].usable_cores() >= 1
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert options.graph_optimization_level == ort.GraphOptimizationLevel.ORT_ENABLE_ALL
 
@@ -186,11 +172,12 @@ def test_without_parameters_threads_fit_the_cores_and_do_not_spin(backend: Modul
 def test_cores_are_those_of_the_container(
     backend: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, cores: int
 ) -> None:
-    monkeypatch.setattr(backend.os, "sched_getaffinity", lambda pid: set(range(8)))
-    monkeypatch.setattr(backend, "CGROUP_CPU_LIMIT", tmp_path / "cpu.max")
+    batches = sys.modules["sub50_batches"]
+    monkeypatch.setattr(batches.os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(batches, "CGROUP_CPU_LIMIT", tmp_path / "cpu.max")
     if limit:
         (tmp_path / "cpu.max").write_text(limit + "\n")
-    assert backend.usable_cores() == cores
+    assert batches.usable_cores() == cores
 
 
 def test_engine_that_cannot_be_loaded_fails_the_model(
@@ -201,16 +188,3 @@ def test_engine_that_cannot_be_loaded_fails_the_model(
     (tmp_path / "tiny" / "1" / "model.onnx").write_bytes(b"not a graph")
     with pytest.raises(Exception, match=r"tiny/1/model\.onnx: "):
         load()
-
-
-def count_runs(model: Any) -> list[tuple[int, int]]:
-    """Shapes of the engine's runs, in order, filled as they happen."""
-    shapes: list[tuple[int, int]] = []
-    run = model.run
-
-    def counting(inputs: list[np.ndarray]) -> Any:
-        shapes.append(inputs[0].shape)
-        return run(inputs)
-
-    model.run = counting
-    return shapes

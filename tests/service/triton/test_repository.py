@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,20 @@ def test_backend_that_is_not_embedded_is_named(tmp_path: Path) -> None:
     (folder / "config.pbtxt").write_text('name: "a" backend: "tensorrt"')
     with pytest.raises(ServeError, match=r"'tensorrt'.*onnxruntime.*sub50 api --triton"):
         check_repository(tmp_path, ["a"])
+
+
+def test_runtime_that_is_not_installed_is_named_with_the_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
+    write_model(tmp_path, "a")
+    folder = write_model(tmp_path, "b")
+    (folder / "config.pbtxt").write_text('backend: "openvino" default_model_filename: "model.onnx"')
+    check_repository(tmp_path, ["a"])
+    with pytest.raises(
+        ServeError, match=r"b asks for openvino.*sub50\[openvino\].*sub50 engines tune b --reset"
+    ):
+        check_repository(tmp_path, ["a", "b"])
 
 
 def test_name_that_differs_from_the_folder_is_refused(tmp_path: Path) -> None:

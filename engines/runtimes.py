@@ -1,0 +1,156 @@
+"""The ways an engine can be run on this machine: runtime, precision, threads and instances."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.card import ENGINE_FILE
+from engines.errors import EngineError
+from engines.measure import Engine, Floats, open_session
+
+Backend = Literal["onnxruntime", "openvino"]
+REFERENCE_FILE = "model.fp32.onnx"
+# An instance is a process with an engine of its own: on larger machines more of them cost more
+# memory than threads do.
+MOST_INSTANCES = 8
+INSTALL_OPENVINO = "OpenVINO is not installed: `pip install 'sub50[tune]'` to measure it too"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run an engine. `threads` are those of each of the `instances`."""
+
+    backend: Backend
+    precision: Literal["INT8", "FP32", "BF16"]
+    threads: int
+    instances: int
+
+    @property
+    def engine_file(self) -> str:
+        """The file in the version folder: the INT8 engine, or the unquantized graph."""
+        return ENGINE_FILE if self.precision == "INT8" else REFERENCE_FILE
+
+    @property
+    def label(self) -> str:
+        """Its name for people, such as `openvino BF16 2x1` (threads x instances)."""
+        return f"{self.backend} {self.precision} {self.threads}x{self.instances}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields."""
+        return asdict(self)
+
+
+DEFAULT = Candidate("onnxruntime", "INT8", threads=0, instances=1)
+
+
+class OpenVinoEngine:
+    """An engine file compiled by OpenVINO, asked like a session of ONNX Runtime."""
+
+    def __init__(self, path: Path, precision: str, threads: int) -> None:
+        import openvino
+
+        hint = "bf16" if precision == "BF16" else "f32"
+        self._compiled = openvino.Core().compile_model(
+            str(path),
+            "CPU",
+            {
+                "PERFORMANCE_HINT": "LATENCY",
+                "NUM_STREAMS": "1",
+                "INFERENCE_PRECISION_HINT": hint,
+                "ENABLE_HYPER_THREADING": "YES",
+                "ENABLE_CPU_PINNING": "NO",
+                "INFERENCE_NUM_THREADS": str(threads or usable_cores()),
+            },
+        )
+        self._request = self._compiled.create_infer_request()
+        self._output = Output(self._compiled.outputs[0].any_name)
+
+    def run(self, names: None, feed: dict[str, NDArray[np.int64]]) -> list[Floats]:
+        """The output for one batch, float32 (rows, width)."""
+        self._request.infer(feed, share_inputs=True)
+        return [np.array(self._request.get_output_tensor(0).data)]
+
+    def get_outputs(self) -> list[Output]:
+        """The one output."""
+        return [self._output]
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of an engine."""
+
+    name: str
+
+
+def open_engine(path: Path, backend: str, precision: str, threads: int = 0) -> Engine:
+    """Load an engine file as a backend would; `threads` 0 takes every core."""
+    if backend == "openvino":
+        return OpenVinoEngine(path, precision, threads)
+    session: Engine = open_session(path, threads or usable_cores())
+    return session
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def candidates(runtime: str | None = None, precision: str | None = None) -> list[Candidate]:
+    """Every way to run an engine here, or those of one runtime or precision.
+
+    BF16 is left out where the processor has no instructions for it. INT8 under the hint bf16 is
+    never one: its answers move with their batch-mates.
+
+    Raises:
+        EngineError: a name is unknown, or nothing is left of the choice.
+    """
+    ways: list[tuple[Backend, Literal["INT8", "FP32", "BF16"]]] = [
+        ("onnxruntime", "INT8"),
+        ("onnxruntime", "FP32"),
+    ]
+    if has_openvino():
+        ways.append(("openvino", "INT8"))
+        if multiplies_bf16():
+            ways.append(("openvino", "BF16"))
+    elif runtime == "openvino":
+        raise EngineError(INSTALL_OPENVINO)
+    chosen = [
+        way
+        for way in ways
+        if runtime in (None, way[0]) and (precision is None or precision.upper() == way[1])
+    ]
+    if not chosen:
+        known = ", ".join(f"{backend} {name}" for backend, name in ways)
+        raise EngineError(f"no candidate is {runtime or ''} {precision or ''}; there are {known}")
+    return [
+        Candidate(backend, name, threads, instances)
+        for backend, name in chosen
+        for threads, instances in layouts(usable_cores())
+    ]
+
+
+def layouts(cores: int) -> Sequence[tuple[int, int]]:
+    """Threads and instances worth measuring: all cores shared out in several ways, and one."""
+    several = min(cores, MOST_INSTANCES)
+    found = [(cores, 1), (cores // 2, 2), (cores // several, several), (1, 1)]
+    return list(dict.fromkeys((threads, n) for threads, n in found if threads and n <= cores))
+
+
+def multiplies_bf16() -> bool:
+    """Whether OpenVINO runs bf16 on this processor without emulating it."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0))

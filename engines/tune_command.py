@@ -1,0 +1,55 @@
+"""What `sub50 engines tune` shows. It goes to standard error; standard output is for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from engines.runtimes import INSTALL_OPENVINO, has_openvino
+from engines.tune import Choice, reset_engines, tune_engines
+from engines.tune_report import check_plot, table, write_plot
+
+__all__ = ["Choice", "run_reset", "run_tune"]
+
+# A table's width where the output is no terminal, whose own width then is unknown.
+FILE_COLUMNS = 110
+RESTART = "Restart `sub50 serve` to serve with it."
+
+
+def run_tune(
+    names: Sequence[str] | None, repository: Path, choice: Choice, plot: Path | None
+) -> list[dict[str, Any]]:
+    """Tune, show a table for each model, and draw the plot; returns everything, for JSON.
+
+    Raises:
+        EngineError: see `tune_engines`; or the plot cannot be written.
+    """
+    if plot is not None:
+        check_plot(plot)
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = FILE_COLUMNS
+    if not has_openvino():
+        console.print(INSTALL_OPENVINO, markup=False, highlight=False, soft_wrap=True)
+    results = tune_engines(names or None, repository, choice)
+    for tuned in results:
+        console.print(table(tuned))
+    if plot is not None:
+        write_plot(results, plot)
+    console.print("Nothing was written." if choice.dry_run else RESTART)
+    return [tuned.as_dict() for tuned in results]
+
+
+def run_reset(names: Sequence[str] | None, repository: Path) -> list[dict[str, Any]]:
+    """Undo tuning; returns the models, for JSON.
+
+    Raises:
+        EngineError: a name is unknown or an engine is not built.
+    """
+    done = reset_engines(names or None, repository)
+    console = Console(stderr=True)
+    console.print(f"As built again: {', '.join(done)}. {RESTART}", highlight=False)
+    return [{"model": name, "winner": None} for name in done]

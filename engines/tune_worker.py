@@ -1,0 +1,96 @@
+"""`python -m engines.tune_worker` is one instance of an engine, in a process of its own.
+
+Lines of JSON on standard input ask, lines of JSON on standard output answer: first
+`{"path", "backend", "precision", "threads", "lengths", "batches"}` loads and warms up, then each
+`{"batch", "seconds", "seed"}` runs calls of so many texts, one after the other, for so long.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.buckets import bucket_length
+from core.tokenizer import pad
+from engines.measure import Engine, feed
+from engines.runtimes import open_engine
+
+# As the backends cut their batches: no run holds more padded tokens.
+MAX_RUN_TOKENS = 512
+# In every vocabulary. Time does not depend on which tokens they are.
+TOKEN_IDS = 200
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    settings = json.loads(sys.stdin.readline())
+    engine = open_engine(
+        Path(settings["path"]), settings["backend"], settings["precision"], settings["threads"]
+    )
+    lengths = [(int(tokens), float(weight)) for tokens, weight in settings["lengths"]]
+    for tokens, _ in lengths:
+        for batch in settings["batches"]:
+            for rows in runs_of(batch, tokens):
+                engine.run(None, inputs_of(rows, tokens))
+    answer({"ready": True})
+    for line in sys.stdin:
+        answer(measure(engine, lengths, **json.loads(line)))
+
+
+def measure(
+    engine: Engine, lengths: list[tuple[int, float]], batch: int, seconds: float, seed: int
+) -> dict[str, Any]:
+    """Time of every call, and of every run by its rows and tokens, all in milliseconds.
+
+    A call's texts are of one length, drawn by weight. Texts over MAX_RUN_TOKENS are cut into
+    several runs, as the backends do.
+    """
+    random = np.random.default_rng(seed)
+    weights = np.array([weight for _, weight in lengths])
+    feeds = {
+        tokens: [inputs_of(rows, tokens) for rows in runs_of(batch, tokens)]
+        for tokens, _ in lengths
+    }
+    calls: list[float] = []
+    runs: list[tuple[int, float]] = []
+    begun = time.perf_counter()
+    while not calls or time.perf_counter() - begun < seconds:
+        tokens = lengths[random.choice(len(lengths), p=weights / weights.sum())][0]
+        call = 0.0
+        for inputs in feeds[tokens]:
+            start = time.perf_counter()
+            engine.run(None, inputs)
+            taken_ms = (time.perf_counter() - start) * 1e3
+            runs.append((inputs["input_ids"].size, taken_ms))
+            call += taken_ms
+        calls.append(call)
+    elapsed = time.perf_counter() - begun
+    return {"calls_ms": calls, "runs": runs, "elapsed_seconds": elapsed}
+
+
+def runs_of(batch: int, tokens: int) -> Iterator[int]:
+    """Rows of each run that a batch of texts of so many tokens is cut into."""
+    most = max(1, MAX_RUN_TOKENS // bucket_length(tokens))
+    for start in range(0, batch, most):
+        yield min(most, batch - start)
+
+
+def inputs_of(rows: int, tokens: int) -> dict[str, Any]:
+    """Texts of random tokens, padded to their bucket."""
+    ids = np.random.default_rng(tokens).integers(1, TOKEN_IDS, (rows, tokens))
+    return feed(*pad(ids.tolist()))
+
+
+def answer(value: dict[str, Any]) -> None:
+    """Write one line."""
+    print(json.dumps(value), flush=True)
+
+
+if __name__ == "__main__":
+    main()

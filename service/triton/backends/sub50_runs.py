@@ -1,0 +1,115 @@
+"""Which rows run together: texts of mixed length, cut into runs of equal length.
+
+A request may hold texts of every length, padded to its longest. The padding is not run: each
+row's own length is read from its mask, and rows are gathered into runs by what a run costs.
+Lies beside every backend's `model.py`: it may import nothing of this project.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# The padded lengths of core/buckets.py; the engines' kernels are warmed up for these.
+BUCKET_LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What decides how rows are cut into runs, both counted in tokens.
+
+    `run_overhead_tokens` is how many more tokens a run could take in the time it needs for
+    nothing; `max_run_tokens` bounds a run's rows times its length (a single row may be longer).
+    """
+
+    run_overhead_tokens: int = 16
+    max_run_tokens: int = 512
+
+    def rows_in_run(self, length: int) -> int:
+        """Rows of that length that a run may have."""
+        return max(1, self.max_run_tokens // length)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the engine: the padded length, and the positions of its rows."""
+
+    length: int
+    rows: list[int]
+
+
+def padded_lengths(mask: Array) -> list[int]:
+    """The length that each row of a mask, integers [rows, tokens], has to be run at.
+
+    A mask of ones and then zeros gives the bucket of the number of ones. Any other mask, and one
+    of a width that is no bucket, gives the whole width.
+    """
+    width = mask.shape[1]
+    ones = np.count_nonzero(mask, axis=1)
+    expected = np.arange(width) < ones[:, None]
+    plain = np.all(mask == expected, axis=1) & (ones > 0)
+    if width not in BUCKET_LENGTHS:
+        return [width] * len(mask)
+    return [
+        BUCKET_LENGTHS[bisect_left(BUCKET_LENGTHS, count)] if is_plain else width
+        for count, is_plain in zip(ones.tolist(), plain.tolist(), strict=True)
+    ]
+
+
+def plan_runs(lengths: list[int], costs: Costs) -> list[Run]:
+    """Cut rows of these padded lengths into the runs that cost least, shortest first.
+
+    Rows keep their order within a length. Rows of one length may join those of the next when a
+    run of their own would cost more than their padding: dynamic programming over the lengths
+    that occur finds the split with the smallest sum of overhead + rows * length.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    ordered = [lengths[row] for row in order]
+    # ends[i]: how many rows are no longer than the i-th length.
+    distinct = sorted(set(lengths))
+    ends = [0, *(bisect_left(ordered, length + 1) for length in distinct)]
+    best: list[tuple[float, int]] = [(0.0, 0)]  # cost of the first lengths, start of its last run
+    for last, length in enumerate(distinct, start=1):
+        best.append(
+            min(
+                (best[first][0] + segment_cost(ends[last] - ends[first], length, costs), first)
+                for first in range(last)
+            )
+        )
+    runs: list[Run] = []
+    last = len(distinct)
+    while last:
+        first = best[last][1]
+        runs = segment_runs(order[ends[first] : ends[last]], lengths, costs) + runs
+        last = first
+    return runs
+
+
+def segment_cost(rows: int, length: int, costs: Costs) -> float:
+    """Cost in tokens of rows that all run at `length`, in as many runs as the limit asks for."""
+    runs = -(-rows // costs.rows_in_run(length))
+    return runs * costs.run_overhead_tokens + rows * length
+
+
+def segment_runs(rows: list[int], lengths: list[int], costs: Costs) -> list[Run]:
+    """Runs of rows, shortest first; each is as long as its own longest row."""
+    size = costs.rows_in_run(lengths[rows[-1]])
+    pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return [Run(lengths[piece[-1]], piece) for piece in pieces]
+
+
+def gather(sources: list[Array], rows: list[int], length: int) -> Array:
+    """One array [len(rows), length] of row `rows[i]` of `sources[i]`, cut or zero-padded.
+
+    What is cut off are positions that the mask says nothing stands at.
+    """
+    gathered = np.zeros((len(rows), length), dtype=sources[0].dtype)
+    for position, (source, row) in enumerate(zip(sources, rows, strict=True)):
+        kept = source[row, :length]
+        gathered[position, : len(kept)] = kept
+    return gathered
