@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.buckets import bucket_length
 from core.card import ENGINE_FILE
 from engines.errors import EngineError
 from engines.measure import Engine, Floats, open_session
@@ -88,6 +89,11 @@ class Output:
     """An output of an engine."""
 
     name: str
+
+
+def run_length(backend: str, tokens: int) -> int:
+    """The padded length at which that runtime's backend runs a text of so many tokens."""
+    return bucket_length(tokens) if backend == "openvino" else tokens
 
 
 def open_engine(path: Path, backend: str, precision: str, threads: int = 0) -> Engine:

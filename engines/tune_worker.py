@@ -16,10 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from core.buckets import bucket_length
-from core.tokenizer import pad
 from engines.measure import Engine, feed
-from engines.runtimes import open_engine
+from engines.runtimes import open_engine, run_length
 
 # As the backends cut their batches: no run holds more padded tokens.
 MAX_RUN_TOKENS = 512
@@ -33,7 +31,11 @@ def main() -> None:
     engine = open_engine(
         Path(settings["path"]), settings["backend"], settings["precision"], settings["threads"]
     )
-    lengths = [(int(tokens), float(weight)) for tokens, weight in settings["lengths"]]
+    # Texts as their backend runs them.
+    lengths = [
+        (run_length(settings["backend"], int(tokens)), float(weight))
+        for tokens, weight in settings["lengths"]
+    ]
     for tokens, _ in lengths:
         for batch in settings["batches"]:
             for rows in runs_of(batch, tokens):
@@ -76,15 +78,15 @@ def measure(
 
 def runs_of(batch: int, tokens: int) -> Iterator[int]:
     """Rows of each run that a batch of texts of so many tokens is cut into."""
-    most = max(1, MAX_RUN_TOKENS // bucket_length(tokens))
+    most = max(1, MAX_RUN_TOKENS // tokens)
     for start in range(0, batch, most):
         yield min(most, batch - start)
 
 
 def inputs_of(rows: int, tokens: int) -> dict[str, Any]:
-    """Texts of random tokens, padded to their bucket."""
+    """Texts of random tokens."""
     ids = np.random.default_rng(tokens).integers(1, TOKEN_IDS, (rows, tokens))
-    return feed(*pad(ids.tolist()))
+    return feed(ids, np.ones_like(ids))
 
 
 def answer(value: dict[str, Any]) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from sub50_runs import BUCKET_LENGTHS, Costs, gather, padded_lengths, plan_runs
+from sub50_runs import Costs, gather, padded_lengths, plan_runs
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = list[Array]
@@ -70,13 +70,23 @@ class Batch:
 
 
 class Batcher:
-    """Cuts batches of requests into runs of `engine`, which maps inputs to outputs in order."""
+    """Cuts batches of requests into runs of `engine`, which maps inputs to outputs in order.
 
-    def __init__(self, config: dict[str, Any], input_names: list[str], engine: Engine) -> None:
+    Rows are run at one of the ascending `lengths`.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        input_names: list[str],
+        engine: Engine,
+        lengths: Sequence[int],
+    ) -> None:
         self.input_names = input_names
         self.output_names = [tensor["name"] for tensor in config["output"]]
         self.mask = input_names.index(MASK_NAME) if set(input_names) == TEXT_INPUTS else None
         self.engine = engine
+        self.lengths = lengths
         self.costs = costs_of(config)
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -116,7 +126,7 @@ class Batcher:
         if self.mask is not None and all(array.ndim == 2 for array in inputs):
             if len({array.shape for array in inputs}) != 1:
                 raise ValueError("the inputs differ in shape")
-            lengths = padded_lengths(inputs[self.mask])
+            lengths = padded_lengths(inputs[self.mask], self.lengths)
         return Ask(index, inputs, lengths, left=rows.pop())
 
     def batches(self, asks: list[Ask]) -> Iterator[Batch]:
@@ -187,7 +197,7 @@ class Batcher:
         """Run every shape that a plan can ask for once, for engines that prepare each anew."""
         if self.mask is None:
             return
-        for length in BUCKET_LENGTHS:
+        for length in self.lengths:
             for rows in range(1, min(most_rows, self.costs.rows_in_run(length)) + 1):
                 self.engine([np.ones((rows, length), dtype=np.int64) for _ in self.input_names])
 

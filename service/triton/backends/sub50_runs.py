@@ -8,6 +8,7 @@ Lies beside every backend's `model.py`: it may import nothing of this project.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,10 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# The padded lengths of core/buckets.py; the engines' kernels are warmed up for these.
+# The lengths that rows are run at: for engines that prepare each shape anew, few enough to warm up
+# (the padded lengths of core/buckets.py); for others, as long as the text is and no longer.
 BUCKET_LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+EVERY_LENGTH = tuple(range(1, BUCKET_LENGTHS[-1] + 1))
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,19 @@ class Run:
     rows: list[int]
 
 
-def padded_lengths(mask: Array) -> list[int]:
+def padded_lengths(mask: Array, lengths: Sequence[int]) -> list[int]:
     """The length that each row of a mask, integers [rows, tokens], has to be run at.
 
-    A mask of ones and then zeros gives the bucket of the number of ones. Any other mask, and one
-    of a width that is no bucket, gives the whole width.
+    A mask of ones and then zeros gives the smallest of the ascending `lengths` that holds the ones.
+    Any other mask, and one with more ones than the largest of them, gives the whole width.
     """
     width = mask.shape[1]
     ones = np.count_nonzero(mask, axis=1)
     expected = np.arange(width) < ones[:, None]
-    plain = np.all(mask == expected, axis=1) & (ones > 0)
-    if width not in BUCKET_LENGTHS:
-        return [width] * len(mask)
+    trimmed = np.all(mask == expected, axis=1) & (ones > 0) & (ones <= lengths[-1])
     return [
-        BUCKET_LENGTHS[bisect_left(BUCKET_LENGTHS, count)] if is_plain else width
-        for count, is_plain in zip(ones.tolist(), plain.tolist(), strict=True)
+        min(width, lengths[bisect_left(lengths, count)]) if is_trimmed else width
+        for count, is_trimmed in zip(ones.tolist(), trimmed.tolist(), strict=True)
     ]
 
 

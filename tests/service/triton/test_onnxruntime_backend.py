@@ -77,8 +77,8 @@ def test_padding_is_not_run_and_changes_no_answer(load: Callable[..., Any]) -> N
     requests = [padded([5, 128, 100], 128), padded([20, 17], 24), padded([40], 64)]
     answers = answers_of(requests, model.execute(requests))
     assert_own_answers(requests, answers)
-    # The text of 5 joins those of 24: 8 tokens of padding, where a run of its own costs 16.
-    assert runs == [(3, 24), (1, 48), (2, 128)]
+    # The text of 5 joins those of 17 and 20: 15 tokens more, where a run of its own costs 16.
+    assert runs == [(3, 20), (1, 40), (1, 100), (1, 128)]
     assert [len(request.sent) for request in requests] == [0, 1, 1]
 
 
@@ -96,7 +96,7 @@ def test_a_mask_with_holes_is_run_at_its_full_width(load: Callable[..., Any]) ->
     request = padded([10, 10], 64)
     request.mask[0, 3] = 0
     assert_own_answers([request], answers_of([request], model.execute([request])))
-    assert runs == [(1, 16), (1, 64)]
+    assert runs == [(1, 10), (1, 64)]
 
 
 def test_a_text_fails_no_other_request_of_its_runs(load: Callable[..., Any]) -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from core.buckets import BUCKET_LENGTHS
 from service.triton.backends import sub50_runs
-from service.triton.backends.sub50_runs import Costs, padded_lengths, plan_runs
+from service.triton.backends.sub50_runs import EVERY_LENGTH, Costs, padded_lengths, plan_runs
 
-lengths_of_rows = st.lists(st.sampled_from(BUCKET_LENGTHS), min_size=1, max_size=32)
+lengths_of_rows = st.lists(st.sampled_from((1, 7, 20, *BUCKET_LENGTHS)), min_size=1, max_size=32)
 
 
 def cost(runs: list[sub50_runs.Run], costs: Costs) -> int:
@@ -58,20 +58,25 @@ def test_nothing_asked_is_nothing_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mask", "length"),
+    ("mask", "every", "bucket"),
     [
-        ([1] * 3 + [0] * 61, 16),
-        ([1] * 17 + [0] * 47, 24),
-        ([1] * 64, 64),
-        ([1, 0, 1] + [0] * 61, 64),
-        ([0] * 4 + [1] * 60, 64),
-        ([0] * 64, 64),
-        ([2] * 3 + [0] * 61, 64),
-        ([1] * 3 + [0] * 7, 10),
+        ([1] * 3 + [0] * 61, 3, 16),
+        ([1] * 17 + [0] * 47, 17, 24),
+        ([1] * 64, 64, 64),
+        ([1] * 40 + [0] * 3, 40, 43),
+        ([1] * 513 + [0] * 7, 520, 520),
+        ([1, 0, 1] + [0] * 61, 64, 64),
+        ([0] * 4 + [1] * 60, 64, 64),
+        ([0] * 64, 64, 64),
+        ([2] * 3 + [0] * 61, 64, 64),
     ],
 )
-def test_lengths_come_from_masks_of_ones_and_then_zeros(mask: list[int], length: int) -> None:
-    assert padded_lengths(np.array([mask, mask])) == [length, length]
+def test_lengths_come_from_masks_of_ones_and_then_zeros(
+    mask: list[int], every: int, bucket: int
+) -> None:
+    masks = np.array([mask, mask])
+    assert padded_lengths(masks, EVERY_LENGTH) == [every, every]
+    assert padded_lengths(masks, BUCKET_LENGTHS) == [bucket, bucket]
 
 
 def test_backends_share_one_module(import_backend: Callable[[str], ModuleType]) -> None:

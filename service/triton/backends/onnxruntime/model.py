@@ -18,6 +18,7 @@ import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 from sub50_batches import Batcher, check_names, engine_path, parameters_of, thread_count
+from sub50_runs import EVERY_LENGTH
 
 Arrays = list[np.ndarray[Any, np.dtype[Any]]]
 
@@ -43,7 +44,7 @@ class TritonPythonModel:
             input_names = [tensor.name for tensor in self.session.get_inputs()]
             output_names = {tensor.name for tensor in self.session.get_outputs()}
             check_names(config, set(input_names), output_names)
-            self.batcher = Batcher(config, input_names, self.run)
+            self.batcher = Batcher(config, input_names, self.run, EVERY_LENGTH)
         except Exception as error:
             raise pb_utils.TritonModelException(f"{path}: {error}") from error
 

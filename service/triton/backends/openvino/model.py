@@ -17,6 +17,7 @@ import numpy as np
 import openvino
 import triton_python_backend_utils as pb_utils
 from sub50_batches import Batcher, check_names, engine_path, parameters_of, thread_count
+from sub50_runs import BUCKET_LENGTHS
 
 Arrays = list[np.ndarray[Any, np.dtype[Any]]]
 
@@ -46,7 +47,7 @@ class TritonPythonModel:
             output_names = {name for port in engine.outputs for name in port.names}
             check_names(config, set(input_names), output_names)
             self.request = engine.create_infer_request()
-            self.batcher = Batcher(config, input_names, self.run)
+            self.batcher = Batcher(config, input_names, self.run, BUCKET_LENGTHS)
             # Kernels are made for each shape: its first run takes up to 40 ms longer.
             self.batcher.warm_up(most_rows=max(1, int(config.get("max_batch_size", 0))))
         except Exception as error:
