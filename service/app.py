@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from starlette.exceptions import HTTPException
 
 from service.api import compat, health, v1
+from service.api.direct import DirectPaths
 from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.metrics import Metrics
 from service.models import ModelCatalog
@@ -65,9 +66,13 @@ def create_app(settings: Settings, triton_target: str) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs",
         redoc_url=None,
+        # It would look for an OpenTelemetry set-up at every request; metrics.py is what counts.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.include_router(v1.router(pipeline, exchange))
-    app.include_router(compat.router(pipeline, exchange))
+    model_routers = [v1.router(pipeline, exchange), compat.router(pipeline, exchange)]
+    for router in model_routers:
+        app.include_router(router)
+    app.add_middleware(DirectPaths, routers=model_routers)
     probe = ReadinessProbe(models.all(), client, settings.readiness_seconds)
     app.include_router(health.router(probe, registry))
     app.add_exception_handler(HTTPException, _http_problem)

@@ -41,6 +41,10 @@ class Backlog:
         """Forget a job that waits no longer."""
         self._tokens_of(job)[job.model] -= job.tokens
 
+    def waiting_tokens(self, model: str) -> int:
+        """Tokens of the model's waiting interactive jobs."""
+        return self._interactive_tokens[model]
+
     def interactive_ms(self) -> float:
         """Time until the calls under way and all waiting interactive work are through."""
         under_way_ms = sum(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-# One in a hundred may miss the promise; aiming closer leaves room for what is not seen here, such
-# as the way of the answer to the client.
-ALLOWED_MISSES = 0.005
+# The promise is about the 99th percentile.
+ALLOWED_MISSES = 0.01
+# This near the deadline is a miss: the way of the answer to the client is not seen here.
+NEAR_MS = 3.0
 # A miss moves the margin up by about this, and 1 / ALLOWED_MISSES good answers take it back.
 STEP_MS = 0.5
 # Beyond this share of the deadline, refusing more would help no one: the machine is too noisy.
@@ -12,8 +13,8 @@ LARGEST_SHARE = 0.4
 
 
 class Margin:
-    """Grows until no more than one admitted request in two hundred ends within `floor_ms` of its
-    deadline.
+    """Grows until no more than one admitted request in a hundred ends within `NEAR_MS` of its
+    deadline; never below `floor_ms`.
 
     Stochastic approximation (Robbins and Monro 1951): up by (1 - q)·step on a miss, down by q·step
     else, which is at rest where the share of misses is q. Predictions need not be right for that,
@@ -30,7 +31,7 @@ class Margin:
 
     def observe(self, took_ms: float, timeout_ms: float) -> None:
         """Learn from an admitted request that took `took_ms` of its `timeout_ms`."""
-        if took_ms > timeout_ms - min(self._floor_ms, LARGEST_SHARE * timeout_ms):
+        if took_ms > timeout_ms - min(NEAR_MS, LARGEST_SHARE * timeout_ms):
             grown = self._learned_ms + (1 - ALLOWED_MISSES) * STEP_MS
             self._learned_ms = min(grown, LARGEST_SHARE * timeout_ms)
         else:

@@ -125,6 +125,8 @@ def _serve(
         # Its own start and stop lines would repeat ours.
         log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,
+        # Nobody here asks who the client is.
+        proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         server_header=False,
     )

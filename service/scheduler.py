@@ -33,6 +33,9 @@ Floats = npt.NDArray[np.float32]
 AHEAD_SECONDS = 0.002
 # The machine, for a sum of shares such as three thirds.
 WHOLE = 1.0 + 1e-9
+# What waits is shared out over the instances of an engine, in calls of no fewer tokens than this:
+# smaller ones would spend more on the way than on the engine.
+SHARED_TOKENS = 64
 # Kept free of a deadline when others are let into a call.
 SPARE_MS = 5.0
 # Triton's words for them, which a deployed Triton shared by several of us may heed.
@@ -194,10 +197,11 @@ class Scheduler:
         jobs: list[Job] = []
         tokens = rows = 0
         end_ms = math.inf
+        most_tokens = self._most_tokens(line[0].model)
         while line and (not jobs or not jobs[0].bulk):
             job = line[0]
             tokens, rows = tokens + job.tokens, rows + len(job.rows)
-            full = tokens > self._call_tokens or rows > MAX_ROWS
+            full = tokens > most_tokens or rows > MAX_ROWS
             if jobs and (full or self._lines[job.model].predict_ms(tokens) > end_ms):
                 break
             self.backlog.remove(line.popleft())
@@ -205,6 +209,11 @@ class Scheduler:
                 jobs.append(job)
                 end_ms = min(end_ms, 1000 * job.remaining_seconds() - SPARE_MS)
         return jobs
+
+    def _most_tokens(self, model: str) -> float:
+        """Tokens that the jobs of a call may have together: an instance's share of what waits."""
+        own = self._shares[model] * self.backlog.waiting_tokens(model)
+        return min(self._call_tokens, max(SHARED_TOKENS, own))
 
     def _send(self, call: EngineCall) -> None:
         if self._has_room(call.model):

@@ -68,17 +68,16 @@ class Exchange:
             body = await read_body(request, self._settings.max_body_bytes)
             with given_up_when_gone(request):
                 content = await handle(parse(schema, body), call)
-            response = Response(content, media_type="application/json")
-            status = response.status_code
+            status = 200
+            headers = {REQUEST_ID: call.request_id, **_timing(call)}
+            response = Response(content, headers=headers, media_type="application/json")
         except RequestError as error:
-            response = problem_response(error, call.request_id)
+            response = problem_response(error, call.request_id, _timing(call))
             status = response.status_code
             if status == 429:
                 self._metrics.refused.labels(getattr(error, "reason", "")).inc()
         finally:
             self._observe(call, route, status)
-        response.headers[REQUEST_ID] = call.request_id
-        response.headers["Server-Timing"] = call.server_timing()
         return response
 
     def authorize(self, request: Request) -> None:
@@ -101,6 +100,10 @@ class Exchange:
         self._metrics.request_series(route, call.model, call.request_class, status).observe(seconds)
         for stage, spent in call.stage_seconds.items():
             self._metrics.stage_series(stage).observe(spent)
+
+
+def _timing(call: Call) -> dict[str, str]:
+    return {"Server-Timing": call.server_timing()}
 
 
 def _digest(key: SecretStr) -> bytes:
@@ -178,13 +181,13 @@ def _is_union_member(part: int | str) -> bool:
     return isinstance(part, str) and (part == "str" or part.startswith("list["))
 
 
-def problem_response(error: RequestError, request_id: str) -> Response:
-    """The problem+json answer to an error."""
-    response = Response(
+def problem_response(
+    error: RequestError, request_id: str, headers: dict[str, str] | None = None
+) -> Response:
+    """The problem+json answer to an error, with more `headers` if need be."""
+    return Response(
         json.dumps(body_of(error, request_id)),
         status_code=problem_of(error).status,
-        headers=headers_of(error),
+        headers={**headers_of(error), REQUEST_ID: request_id, **(headers or {})},
         media_type=MEDIA_TYPE,
     )
-    response.headers[REQUEST_ID] = request_id
-    return response

@@ -10,8 +10,8 @@ from fastapi import Request
 
 from service.errors import ClientGone
 
-# Most answers are on their way before this; watching the others costs a task each.
-WATCH_AFTER_SECONDS = 0.005
+# Interactive answers are on their way before this; watching the others costs a task each.
+WATCH_AFTER_SECONDS = 0.05
 
 
 @contextmanager

@@ -108,6 +108,16 @@ def test_a_call_stays_within_its_tokens_and_rows() -> None:
     scenario(test)
 
 
+def test_what_waits_is_shared_out_over_the_instances() -> None:
+    async def test(bench: Bench) -> None:
+        under_way = [bench.run(100), bench.run(100)]
+        await asyncio.sleep(0)
+        await asyncio.gather(*(bench.run(32) for _ in range(8)), *under_way)
+        assert [sum(lengths) for _, lengths in bench.engine.calls[2:5]] == [128, 64, 64]
+
+    scenario(test, share=0.5)
+
+
 def test_the_engine_is_never_left_idle_between_calls() -> None:
     """The next call is sent ahead, but late enough that others can still join it."""
 
