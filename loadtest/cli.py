@@ -80,17 +80,21 @@ def verdict(
     with _errors_shown(), _host_of(plan, serve, report) as plan:
         from loadtest.generate import generate
         from loadtest.histogram import save_histogram
-        from loadtest.report import write_report
+        from loadtest.report import machine_settings, write_report
+        from loadtest.server_view import compare, read_counts
         from loadtest.verdict import judge
 
         stderr.print(f"{plan.rate_per_second:g} requests/s for {plan.total_seconds:g} s …")
+        counts = read_counts(plan.host, plan.budget_ms)
         records = generate(plan, report)
+        seen = compare(counts, read_counts(plan.host, plan.budget_ms), records, plan.budget_ms)
         judged = judge(records, plan)
         measured = records.measured(plan.warm_up_seconds)
         save_histogram(measured, report)
-        page = write_report(report, plan, records, judged)
+        settings = {**machine_settings(), **({"server": seen.line()} if seen else {})}
+        page = write_report(report, plan, records, judged, settings)
     stderr.print(summary_table(measured, plan.budget_ms))
-    for reason in judged.reasons:
+    for reason in [*judged.reasons, *([seen.line()] if seen else [])]:
         stderr.print(reason, markup=False, highlight=False)
     stderr.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     typer.echo(json.dumps(judged.as_dict(), indent=2) if as_json else judged.line())
@@ -167,7 +171,7 @@ def overload(
             probe(plan, report),
             capacity_rate,
             budget_ms=budget_ms,
-            on_step=lambda step: stderr.print(f"{step.factor:g} times the capacity …"),
+            on_step=lambda step: stderr.print(f"offered {step.factor:g} times the capacity"),
         )
     stderr.print(overload_table(seen))
     typer.echo(json.dumps(seen.as_dict(), indent=2) if as_json else seen.line())

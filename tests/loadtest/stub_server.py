@@ -4,7 +4,8 @@
 
 prints its port. `statuses` are answered in turn; 0 breaks the connection. With `stall_every` the
 whole server stands still for `stall_seconds` every so many seconds. Connections are closed
-`keep_alive_ms` after an answer. /readyz answers `ready`, /connections how many were made before.
+`keep_alive_ms` after an answer. /readyz answers `ready`, /connections how many were made before,
+/metrics nothing.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ class Stub(asyncio.Protocol):
         self.received = rest[size:]
         if head.startswith(b"GET /readyz"):
             self.transport.write(answer(self.options.get("ready", 200)))
+            return
+        if head.startswith(b"GET /metrics"):
+            self.transport.write(answer(404))
             return
         if head.startswith(b"GET /connections"):
             self.transport.write(answer(200, b"%d" % self.options["made"]))
