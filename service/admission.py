@@ -94,8 +94,9 @@ class Admission:
             Refused: it lies past the deadline less the margin.
         """
         spent_ms = 1000 * call.elapsed_seconds()
-        call.predicted_ms = spent_ms + self._predict_ms(call, tokens)
-        allowed_ms = call.timeout_ms - self._margin.ms(call.timeout_ms)
+        wait_ms = self._wait_ms(call)
+        call.predicted_ms = spent_ms + wait_ms + self._lines[call.model].predict_ms(tokens)
+        allowed_ms = call.timeout_ms - self._margin.ms(call.timeout_ms, wait_ms)
         if call.predicted_ms > allowed_ms and not self._is_trial():
             raise self._refusal(call.predicted_ms, allowed_ms)
 
@@ -110,18 +111,17 @@ class Admission:
         backlog_ms = self._scheduler.backlog.interactive_ms()
         smallest_ms = min(line.predict_ms(SPECIAL_TOKENS + 1) for line in self._lines.values())
         predicted_ms = 1000 * call.elapsed_seconds() + backlog_ms + smallest_ms
-        allowed_ms = timeout_ms - self._margin.ms(timeout_ms)
+        allowed_ms = timeout_ms - self._margin.ms(timeout_ms, backlog_ms)
         if backlog_ms and predicted_ms > allowed_ms:
             raise self._refusal(predicted_ms, allowed_ms)
 
-    def _predict_ms(self, call: Call, tokens: int) -> float:
-        """Time from now until the request's own engine call is through."""
+    def _wait_ms(self, call: Call) -> float:
+        """Predicted time from now until the request's own engine call begins."""
         backlog = self._scheduler.backlog
-        own_ms = self._lines[call.model].predict_ms(tokens)
-        if call.request_class == "bulk":
-            return backlog.interactive_ms() + backlog.bulk_ms() + own_ms
         wait_ms = backlog.interactive_ms()
-        return wait_ms + 1000 * self._scheduler.bulk_turn_seconds(wait_ms / 1000) + own_ms
+        if call.request_class == "bulk":
+            return wait_ms + backlog.bulk_ms()
+        return wait_ms + 1000 * self._scheduler.bulk_turn_seconds(wait_ms / 1000)
 
     def _refusal(self, predicted_ms: float, allowed_ms: float) -> Refused:
         return Refused(
@@ -157,7 +157,7 @@ class Admission:
         took_ms = 1000 * call.elapsed_seconds()
         error_ms = took_ms - call.predicted_ms
         self._margin.observe(call.timeout_ms if missed else took_ms, call.timeout_ms)
-        self._metrics.margin.set(self._margin.ms(call.timeout_ms) / 1000)
+        self._metrics.margin.set(self._margin.ms(call.timeout_ms, math.inf) / 1000)
         direction = "later" if error_ms > 0 else "earlier"
         self._metrics.prediction_error.labels(call.model, direction).observe(abs(error_ms) / 1000)
 

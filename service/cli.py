@@ -34,7 +34,7 @@ Port = Annotated[int | None, typer.Option(help="Port to listen on; default 8080.
 Url = Annotated[
     str, typer.Option(help="Where the service listens.", envvar=f"{ENVIRONMENT_PREFIX}URL")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="The service's answer, as it came.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with everything.")]
 
 
 def fail(message: str) -> typer.Exit:

@@ -6,8 +6,9 @@ from __future__ import annotations
 ALLOWED_MISSES = 0.01
 # This near the deadline is a miss: the way of the answer to the client is not seen here.
 NEAR_MS = 3.0
-# A miss moves the margin up by about this, and 1 / ALLOWED_MISSES good answers take it back.
-STEP_MS = 0.5
+# A miss moves the margin up by about this, and 1 / ALLOWED_MISSES good answers take it back: so
+# large that a bad second of the machine is forgotten within seconds.
+STEP_MS = 2.0
 # Beyond this share of the deadline, refusing more would help no one: the machine is too noisy.
 LARGEST_SHARE = 0.4
 
@@ -25,9 +26,13 @@ class Margin:
         self._floor_ms = floor_ms
         self._learned_ms = 0.0
 
-    def ms(self, timeout_ms: float) -> float:
-        """The margin for a deadline of `timeout_ms`."""
-        return min(self._floor_ms + self._learned_ms, LARGEST_SHARE * timeout_ms)
+    def ms(self, timeout_ms: float, wait_ms: float) -> float:
+        """The margin for a deadline of `timeout_ms` and a predicted wait of `wait_ms`.
+
+        What was learned is how far predicted waits fall short, at most by as much again as they
+        are: who finds the engine free is not refused because others waited too long.
+        """
+        return min(self._floor_ms + min(self._learned_ms, wait_ms), LARGEST_SHARE * timeout_ms)
 
     def observe(self, took_ms: float, timeout_ms: float) -> None:
         """Learn from an admitted request that took `took_ms` of its `timeout_ms`."""
