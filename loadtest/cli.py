@@ -95,7 +95,7 @@ def verdict(
         page = write_report(report, plan, records, judged, settings)
     stderr.print(summary_table(measured, plan.budget_ms))
     for reason in [*judged.reasons, *([seen.line()] if seen else [])]:
-        stderr.print(reason, markup=False, highlight=False)
+        stderr.print(reason, markup=False, highlight=False, soft_wrap=True)
     stderr.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     typer.echo(json.dumps(judged.as_dict(), indent=2) if as_json else judged.line())
     raise typer.Exit(judged.exit_code)

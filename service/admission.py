@@ -95,7 +95,7 @@ class Admission:
         """
         spent_ms = 1000 * call.elapsed_seconds()
         wait_ms = self._wait_ms(call)
-        call.predicted_ms = spent_ms + wait_ms + self._lines[call.model].predict_ms(tokens)
+        call.predicted_ms = spent_ms + wait_ms + self._own_ms(call, tokens)
         allowed_ms = call.timeout_ms - self._margin.ms(call.timeout_ms, wait_ms)
         if call.predicted_ms > allowed_ms and not self._is_trial():
             raise self._refusal(call.predicted_ms, allowed_ms)
@@ -114,6 +114,12 @@ class Admission:
         allowed_ms = timeout_ms - self._margin.ms(timeout_ms, backlog_ms)
         if backlog_ms and predicted_ms > allowed_ms:
             raise self._refusal(predicted_ms, allowed_ms)
+
+    def _own_ms(self, call: Call, tokens: int) -> float:
+        """Predicted time of the request's own engine calls, which run side by side."""
+        if call.request_class == "interactive":
+            tokens = self._scheduler.part_tokens(call.model, tokens)
+        return self._lines[call.model].predict_ms(tokens)
 
     def _wait_ms(self, call: Call) -> float:
         """Predicted time from now until the request's own engine call begins."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -38,8 +37,6 @@ ResultT = TypeVar("ResultT")
 # Below this many characters a thread costs more than the work that it would take off the loop.
 # Above it, reading the text takes longer than running the engine on what is kept of it.
 INLINE_CHARACTERS = 8_000
-# Rows of so few tokens go to one engine call, however many instances there are.
-UNDIVIDED_TOKENS = 128
 LONG_TOKENS = INLINE_CHARACTERS // BYTES_PER_TOKEN
 
 
@@ -57,14 +54,14 @@ class Pipeline:
         self._metrics = metrics
         self._settings = settings
         lines = {model.name: CostLine(seed_line(model.card)) for model in models.all()}
-        self._shares = {
+        shares = {
             model.name: 1 / (settings.engine_lanes or model.instances) for model in models.all()
         }
         self._scheduler = Scheduler(
             backend,
             lines,
             metrics,
-            shares=self._shares,
+            shares=shares,
             call_tokens=settings.call_tokens,
         )
         self._admission = Admission(
@@ -190,7 +187,7 @@ class Pipeline:
                 self._set_class(call, total)
                 self._admission.require_time(call, total)
             self._metrics.tokens.labels(model.name).inc(total)
-            slices = plan_slices(lengths, self._slice_tokens(model, total, call))
+            slices = plan_slices(lengths, self._slice_tokens(model, lengths, call))
             if len(slices) == 1:
                 parts = [await self._run(model, tokens, slices[0], call)]
             else:
@@ -200,12 +197,12 @@ class Pipeline:
                 outputs[rows] = part
             return outputs
 
-    def _slice_tokens(self, model: ServedModel, total: int, call: Call) -> int:
+    def _slice_tokens(self, model: ServedModel, lengths: Sequence[int], call: Call) -> int:
         """Tokens of one job: as many as make the answer come soonest and hold nobody else up."""
         if call.request_class == "bulk":
             return self._settings.bulk_slice_tokens
-        # Sentences of one document run side by side where the engine has several instances.
-        return max(UNDIVIDED_TOKENS, math.ceil(total * self._shares[model.name]))
+        # A row more, so that what an uneven division leaves over needs no call of its own.
+        return self._scheduler.part_tokens(model.name, sum(lengths)) + max(lengths)
 
     async def _run_all(
         self, model: ServedModel, tokens: Sequence[Tokens], slices: list[list[int]], call: Call

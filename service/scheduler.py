@@ -36,6 +36,8 @@ WHOLE = 1.0 + 1e-9
 # What waits is shared out over the instances of an engine, in calls of no fewer tokens than this:
 # smaller ones would spend more on the way than on the engine.
 SHARED_TOKENS = 64
+# Rows of one request with so few tokens go to one call, however many instances there are.
+UNDIVIDED_TOKENS = 128
 # Kept free of a deadline when others are let into a call.
 SPARE_MS = 5.0
 # Triton's words for them, which a deployed Triton shared by several of us may heed.
@@ -110,6 +112,13 @@ class Scheduler:
         finally:
             expiry.cancel()
             self._leave(job)
+
+    def part_tokens(self, model: str, tokens: int) -> int:
+        """Tokens of each part that an interactive request of so many is divided into.
+
+        Sentences of one document run side by side where the engine has several instances.
+        """
+        return min(tokens, max(UNDIVIDED_TOKENS, math.ceil(tokens * self._shares[model])))
 
     def bulk_turn_seconds(self, begin_seconds: float) -> float:
         """Time that a bulk slice may take before work that begins `begin_seconds` from now."""

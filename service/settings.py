@@ -52,7 +52,7 @@ class Settings(BaseSettings):
         120_000, gt=0, description="Time a bulk request may take; callers may ask for less."
     )
     bulk_slice_tokens: int = Field(
-        256, ge=1, description="Tokens of one Triton request cut from a bulk request."
+        96, ge=1, description="Tokens of one Triton request cut from a bulk request."
     )
     inflight_tokens: int = Field(
         400_000, ge=1, description="Estimated tokens admitted and unfinished; more are refused."

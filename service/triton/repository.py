@@ -74,7 +74,11 @@ def read_config(path: Path) -> model_config_pb2.ModelConfig:
 
 
 def embedded_config(folder: Path) -> str:
-    """A model's configuration for the embedded server, as JSON: the one on disk with two changes.
+    """A model's configuration for the embedded server, as JSON: the one on disk with these changes.
+
+    Where a model has several instances, Triton does not batch: our scheduler does, and sends one
+    call for each instance. Triton's batcher finds two of them in its queue while both instances are
+    free, and gives both to one. A document divided over two instances took 46 ms, 30 ms without.
 
     Texts of different length may share a batch. Otherwise Triton's batcher stops at the first
     request in its queue of another length, and batches of mixed traffic stay near one. Our
@@ -85,6 +89,8 @@ def embedded_config(folder: Path) -> str:
     (https://github.com/triton-inference-server/server/issues/8870).
     """
     config = read_config(folder / "config.pbtxt")
+    if sum(group.count for group in config.instance_group) > 1:
+        config.ClearField("dynamic_batching")
     if config.HasField("dynamic_batching"):
         for tensor in config.input:
             tensor.allow_ragged_batch = True

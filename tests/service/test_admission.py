@@ -29,11 +29,11 @@ class Stuck:
 class Bench:
     """Calls of 5 ms and 0.1 ms a token; a margin of 4 ms."""
 
-    def __init__(self, limit_tokens: int = 100_000) -> None:
+    def __init__(self, limit_tokens: int = 100_000, instances: int = 1) -> None:
         self.metrics = Metrics(CollectorRegistry())
         self.lines = {"a": CostLine(Line(5.0, 0.1))}
         self.scheduler = Scheduler(
-            Stuck(), self.lines, self.metrics, shares={"a": 1.0}, call_tokens=256
+            Stuck(), self.lines, self.metrics, shares={"a": 1 / instances}, call_tokens=256
         )
         self.admission = Admission(
             self.scheduler, self.lines, self.metrics, margin_ms=4, limit_tokens=limit_tokens
@@ -148,6 +148,15 @@ def test_an_idle_service_tries_now_and_then_what_its_line_says_is_too_slow() -> 
             pass
 
     scenario(test)
+
+
+def test_parts_that_run_side_by_side_are_not_added_up() -> None:
+    async def test(bench: Bench) -> None:
+        call = bench.call()
+        with bench.admission.admit(call, 400):  # 45 ms in one call, 25 ms in two
+            assert call.predicted_ms == pytest.approx(25, abs=1)
+
+    scenario(test, instances=2)
 
 
 def test_missed_deadlines_make_it_more_careful() -> None:

@@ -118,6 +118,14 @@ def test_what_waits_is_shared_out_over_the_instances() -> None:
     scenario(test, share=0.5)
 
 
+def test_only_large_requests_are_divided_over_the_instances() -> None:
+    async def test(bench: Bench) -> None:
+        parts = [bench.scheduler.part_tokens("a", tokens) for tokens in (5, 130, 400)]
+        assert parts == [5, 128, 200]
+
+    scenario(test, share=0.5)
+
+
 def test_the_engine_is_never_left_idle_between_calls() -> None:
     """The next call is sent ahead, but late enough that others can still join it."""
 

@@ -135,3 +135,14 @@ def test_free_ports_differ_and_equal_ports_are_refused() -> None:
     free = reserve_port("127.0.0.1", 0, "grpc", "--grpc-port")
     with pytest.raises(ServeError, match="asked for twice"):
         reserve_ports("127.0.0.1", {"grpc": free, "metrics": free})
+
+
+@pytest.mark.parametrize(("instances", "batches"), [(1, True), (2, False)])
+def test_calls_for_several_instances_are_not_joined(
+    tmp_path: Path, instances: int, batches: bool
+) -> None:
+    group = f"instance_group [ {{ count: {instances} kind: KIND_CPU }} ]"
+    folder = write_model(tmp_path, "a", extra=f"max_batch_size: 8 dynamic_batching {{}} {group}")
+    embedded = json_format.Parse(embedded_config(folder), model_config_pb2.ModelConfig())
+    assert embedded.HasField("dynamic_batching") == batches
+    assert embedded.max_batch_size == 8
