@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -180,3 +181,9 @@ def test_percentiles_are_values_that_were_seen(count: int, misses: int, p99: flo
     assert percentile(values[::-1].copy(), 99) == p99
     assert percentile(values, 100) == values[-1]
     assert np.isnan(percentile(values[:0], 99))
+
+
+@pytest.mark.parametrize(("texts", "named"), [(None, "mixed"), ("clause", "clause")])
+def test_the_title_names_what_was_sent(tmp_path: Path, texts: str | None, named: str) -> None:
+    page = write(tmp_path, mixed_records(), replace(PLAN, texts=texts))
+    assert f"Load test: {named} at 100 requests/s" in page.text
