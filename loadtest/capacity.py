@@ -14,10 +14,9 @@ from typing import Any, Literal
 from rich.table import Table
 
 from loadtest.errors import WrongPlan
-from loadtest.verdict import Verdict
+from loadtest.percentiles import finite
+from loadtest.verdict import MISS_SHARE, Verdict
 
-# A budget on the P99 lets one request in a hundred miss it.
-MISSED_SHARE = 0.01
 GROWTH = 1.5
 SHRINKING = 0.5
 
@@ -34,12 +33,12 @@ class Probe:
     @property
     def valid(self) -> bool:
         """Whether the generator kept its schedule, so that the run tells of the service."""
-        return self.verdict.outcome != "INVALID"
+        return self.verdict.valid
 
     @property
     def holds(self) -> bool:
         """At most one request in a hundred missed the budget, in a valid run."""
-        return self.valid and self.verdict.n > 0 and self._missed_share <= MISSED_SHARE
+        return self.valid and self.verdict.n > 0 and self._missed_share <= MISS_SHARE
 
     @property
     def _missed_share(self) -> float:
@@ -73,8 +72,8 @@ class Capacity:
     @property
     def generator_reasons(self) -> list[str]:
         """What the invalid runs said, each thing once."""
-        said = [reason for probe in self.probes if not probe.valid for reason in _reasons(probe)]
-        return list(dict.fromkeys(said))
+        invalid = [probe.verdict for probe in self.probes if not probe.valid]
+        return list(dict.fromkeys(reason for verdict in invalid for reason in verdict.reasons))
 
     def line(self) -> str:
         """One line for scripts."""
@@ -94,10 +93,10 @@ class Capacity:
                     "rate_per_second": probe.rate_per_second,
                     "holds": probe.holds,
                     "outcome": probe.verdict.outcome,
-                    "p99_ms": _finite(probe.verdict.p99_ms),
+                    "p99_ms": finite(probe.verdict.p99_ms),
                     "n": probe.verdict.n,
                     "over": probe.verdict.over,
-                    "reasons": _reasons(probe),
+                    "reasons": probe.verdict.reasons,
                 }
                 for probe in self.probes
             ],
@@ -221,11 +220,3 @@ def capacity_table(capacity: Capacity) -> Table:
             verdict.outcome,
         )
     return table
-
-
-def _reasons(probe: Probe) -> list[str]:
-    return list(probe.verdict.reasons)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -15,7 +15,7 @@ import numpy as np
 from rich.table import Table
 
 from loadtest.kinds import BULK_KINDS
-from loadtest.percentiles import percentile
+from loadtest.percentiles import finite, percentile
 from loadtest.records import ERROR, OK, REFUSED, TIMEOUT, Records
 from loadtest.verdict import Verdict
 
@@ -211,8 +211,8 @@ def measure_step(
         refusal_p99_ms=percentile(service_ms[refused], 99),
         refusal_scheduled_p50_ms=percentile(latency_ms[refused], 50),
         refusal_scheduled_p99_ms=percentile(latency_ms[refused], 99),
-        valid=verdict.outcome != "INVALID",
-        generator_reasons=tuple(verdict.reasons) if verdict.outcome == "INVALID" else (),
+        valid=verdict.valid,
+        generator_reasons=() if verdict.valid else tuple(verdict.reasons),
     )
 
 
@@ -263,4 +263,4 @@ def _shown(value_ms: float) -> str:
 
 
 def _for_json(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return finite(value) if isinstance(value, float) else value

@@ -18,3 +18,8 @@ def percentile(values: NDArray[np.float64], percent: float) -> float:
         return math.nan
     rank = max(math.ceil(round(percent / 100 * values.size, 9)), 1)
     return float(np.partition(values, rank - 1)[rank - 1])
+
+
+def finite(value: float) -> float | None:
+    """A figure for JSON, which has neither infinity nor NaN: null stands for both."""
+    return value if math.isfinite(value) else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from loadtest.binomial import at_least, at_most
 from loadtest.kinds import BULK_KINDS
-from loadtest.percentiles import percentile
+from loadtest.percentiles import finite, percentile
 from loadtest.plan import Plan
 from loadtest.records import ERROR, OK, REFUSED, TIMEOUT, Records
 
@@ -57,6 +57,11 @@ class Verdict:
     reasons: list[str] = field(default_factory=list)
 
     @property
+    def valid(self) -> bool:
+        """Whether the generator kept its schedule, so that the run tells of the service."""
+        return self.outcome != INVALID
+
+    @property
     def exit_code(self) -> int:
         """0 PASS, 1 FAIL, 3 INVALID, 4 INCONCLUSIVE."""
         return EXIT_CODES[self.outcome]
@@ -71,8 +76,7 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: an infinite P99, which JSON cannot hold, becomes null."""
-        p99_ms = self.p99_ms if math.isfinite(self.p99_ms) else None
-        return asdict(self) | {"p99_ms": p99_ms, "exit_code": self.exit_code}
+        return asdict(self) | {"p99_ms": finite(self.p99_ms), "exit_code": self.exit_code}
 
 
 def judge(records: Records, plan: Plan) -> Verdict:
