@@ -11,7 +11,6 @@ median call at batch 1, without tokenizing.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import random
@@ -30,6 +29,7 @@ from rich.table import Table
 
 from core.tokenizer import TextTokenizer, pad
 from engines.measure import feed, open_session
+from engines.runtimes import has_openvino
 from loadtest.texts import make_text
 
 Feed = dict[str, np.ndarray[Any, np.dtype[np.int64]]]
@@ -80,7 +80,7 @@ class Alone:
 
 def runtimes() -> list[str]:
     """The runtimes that are installed."""
-    return ["onnxruntime", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
+    return ["onnxruntime", *(["openvino"] if has_openvino() else [])]
 
 
 def layouts(runtime: str) -> list[Layout]:

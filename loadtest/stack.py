@@ -33,7 +33,7 @@ def running_service(folder: Path) -> Iterator[str]:
         LoadTestError: it ended, or was not ready in time.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    port = free_port()
     log_path = folder / LOG_FILE
     with log_path.open("wb") as log:
         process = subprocess.Popen(
@@ -59,13 +59,14 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log_path: Pat
             raise LoadTestError(
                 f"`sub50 serve` ended with status {process.returncode}:\n{log_tail(log_path)}"
             )
-        if _is_ready(port):
+        if is_ready(port):
             return
         time.sleep(POLL_SECONDS)
     raise LoadTestError(f"`sub50 serve` was not ready in {READY_SECONDS:g} s; see {log_path}")
 
 
-def _is_ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
+    """Whether /readyz on that port of loopback answers 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/readyz")
@@ -76,7 +77,8 @@ def _is_ready(port: int) -> bool:
         connection.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port on loopback that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.errors import LoadTestError
+from loadtest.generate import stop_process
+from loadtest.stack import free_port, is_ready
 
 START_SECONDS = 90
 STOP_SECONDS = 30
@@ -70,7 +69,7 @@ def running(server: Server, *options: str) -> Iterator[str]:
             start_new_session=True,  # a group of its own, so that all of it can be stopped
         )
         try:
-            if not became_ready(url, process):
+            if not became_ready(port, process):
                 log.seek(0)
                 lines = log.read().decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
                 raise PeerError("\n".join([f"{server.name} did not start:", *lines]))
@@ -79,35 +78,18 @@ def running(server: Server, *options: str) -> Iterator[str]:
             stop(process)
 
 
-def free_port() -> int:
-    """A TCP port on loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def became_ready(url: str, process: subprocess.Popen[bytes]) -> bool:
+def became_ready(port: int, process: subprocess.Popen[bytes]) -> bool:
     """Wait until /readyz answers 200; False if the process ends or the time is up."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url + "/readyz", timeout=5) as response:  # noqa: S310
-                if response.status == 200:
-                    return True
-        except (urllib.error.URLError, OSError):
-            pass
+        if is_ready(port):
+            return True
         time.sleep(0.1)
     return False
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End the server and, if it leaves any, the processes of its group."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    stop_process(process, STOP_SECONDS)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
