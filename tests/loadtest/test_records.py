@@ -9,7 +9,7 @@ import pytest
 
 from loadtest.histogram import latency_histogram, save_histogram
 from loadtest.records import ERROR, OK, REFUSED, TIMEOUT, Records, outcome_of
-from tests.loadtest.made_records import made
+from tests.loadtest.hand_made import made
 
 
 def test_three_times_from_one_record() -> None:

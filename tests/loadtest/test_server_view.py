@@ -11,7 +11,7 @@ from loadtest.records import OK, REFUSED
 from loadtest.server_view import Counts, compare, read_counts
 from service.metrics import Metrics
 from tests.loadtest.conftest import StartStub
-from tests.loadtest.made_records import made
+from tests.loadtest.hand_made import made
 
 
 @pytest.fixture

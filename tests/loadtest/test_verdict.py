@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from loadtest.plan import Plan
 from loadtest.records import ERROR, OK, REFUSED, TIMEOUT
 from loadtest.verdict import fails, judge, passes, requests_to_pass
-from tests.loadtest.made_records import made
+from tests.loadtest.hand_made import made
 
 
 def plan_for(n: int) -> Plan:

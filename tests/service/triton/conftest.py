@@ -14,6 +14,7 @@ import pytest
 
 from service.triton.backends import SHARED
 from tests.service.triton.stand_in import INPUTS, utils_module
+from tests.tiny_models import write_tiny_model
 
 Load = Callable[..., Any]
 
@@ -52,3 +53,10 @@ def load_model() -> Callable[..., Any]:
         return model
 
     return load
+
+
+@pytest.fixture
+def load(backend: ModuleType, load_model: Load, tmp_path: Path) -> Load:
+    """`load(**config)`: the tiny model under the module's own `backend` fixture."""
+    folder = write_tiny_model(tmp_path)
+    return lambda **config: load_model(backend, folder, **config)

@@ -17,6 +17,7 @@ from tests.service.triton.stand_in import (
     INPUTS,
     Request,
     answers_of,
+    assert_own_answers,
     count_runs,
     ids_of,
     padded,
@@ -27,17 +28,6 @@ from tests.tiny_models import write_tiny_model
 @pytest.fixture
 def backend(import_backend: Callable[[str], ModuleType]) -> ModuleType:
     return import_backend("onnxruntime")
-
-
-@pytest.fixture
-def load(backend: ModuleType, load_model: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
-    folder = write_tiny_model(tmp_path)
-    return lambda **config: load_model(backend, folder, **config)
-
-
-def assert_own_answers(requests: list[Request], answers: list[Any]) -> None:
-    for request, answer in zip(requests, answers, strict=True):
-        np.testing.assert_array_equal(answer.logits(), sums(request.ids, request.mask))
 
 
 def test_openvino_is_not_needed(

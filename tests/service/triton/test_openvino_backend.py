@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.fake_triton import sums
-from tests.service.triton.stand_in import Request, answers_of, count_runs, ids_of, padded
-from tests.tiny_models import write_tiny_model
+from tests.service.triton.stand_in import (
+    Request,
+    answers_of,
+    assert_own_answers,
+    count_runs,
+    ids_of,
+    padded,
+)
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'sub50[openvino]'")
 
@@ -20,12 +25,6 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install '
 @pytest.fixture
 def backend(import_backend: Callable[[str], ModuleType]) -> ModuleType:
     return import_backend("openvino")
-
-
-@pytest.fixture
-def load(backend: ModuleType, load_model: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
-    folder = write_tiny_model(tmp_path)
-    return lambda **config: load_model(backend, folder, **config)
 
 
 def parameters(**values: str) -> dict[str, Any]:
@@ -37,8 +36,7 @@ def test_texts_of_mixed_length_get_their_own_answers(load: Callable[..., Any]) -
     runs = count_runs(model)
     requests = [padded([5, 128, 100], 128), padded([40], 64), Request(ids_of(2, 16))]
     answers = answers_of(requests, model.execute(requests))
-    for request, answer in zip(requests, answers, strict=True):
-        np.testing.assert_array_equal(answer.logits(), sums(request.ids, request.mask))
+    assert_own_answers(requests, answers)
     assert runs == [(3, 16), (1, 48), (2, 128)]
 
 
@@ -70,10 +68,7 @@ def test_a_request_that_fails_does_not_fail_the_others(load: Callable[..., Any])
     requests[1].ids[0, 0] = 5000
     answers = answers_of(requests, model.execute(requests))
     assert "no such word" in answers[1].error
-    for index in (0, 2):
-        np.testing.assert_array_equal(
-            answers[index].logits(), sums(requests[index].ids, requests[index].mask)
-        )
+    assert_own_answers([requests[0], requests[2]], [answers[0], answers[2]])
 
 
 def refusing(engine: Any) -> Any:
