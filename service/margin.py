@@ -10,7 +10,7 @@ NEAR_MS = 3.0
 # large that a bad second of the machine is forgotten within seconds.
 STEP_MS = 2.0
 # Beyond this share of the deadline, refusing more would help no one: the machine is too noisy.
-LARGEST_SHARE = 0.4
+LARGEST_SHARE = 0.6
 
 
 class Margin:

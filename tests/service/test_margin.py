@@ -34,8 +34,8 @@ def test_it_never_takes_more_than_its_share_of_a_deadline() -> None:
     margin = Margin(4)
     for _ in range(1000):
         margin.observe(100, 50)
-    assert margin.ms(50, LONG) == 20
-    assert margin.ms(5, LONG) == 2
+    assert margin.ms(50, LONG) == 30
+    assert margin.ms(5, LONG) == 3
 
 
 def test_it_is_no_larger_than_the_wait_that_it_is_for() -> None:
@@ -44,4 +44,5 @@ def test_it_is_no_larger_than_the_wait_that_it_is_for() -> None:
         margin.observe(100, 50)
     assert margin.ms(50, wait_ms=0) == 4
     assert margin.ms(50, wait_ms=6) == 10
-    assert margin.ms(50, wait_ms=30) == 20
+    assert margin.ms(50, wait_ms=20) == 24
+    assert margin.ms(50, wait_ms=40) == 30
