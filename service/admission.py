@@ -97,7 +97,7 @@ class Admission:
         wait_ms = self._wait_ms(call)
         call.predicted_ms = spent_ms + wait_ms + self._own_ms(call, tokens)
         allowed_ms = call.timeout_ms - self._margin.ms(call.timeout_ms, wait_ms)
-        if call.predicted_ms > allowed_ms and not self._is_trial():
+        if call.predicted_ms > allowed_ms and not self._may_try(call):
             raise self._refusal(call.predicted_ms, allowed_ms)
 
     def require_any_time(self, call: Call, timeout_ms: float) -> None:
@@ -139,12 +139,13 @@ class Admission:
             allowed_ms=allowed_ms,
         )
 
-    def _is_trial(self) -> bool:
+    def _may_try(self, call: Call) -> bool:
+        """Whether a request may run against the prediction; once it may, it may to its end."""
         now = time.monotonic()
-        if not self._scheduler.backlog.empty or now - self._last_trial < TRIAL_SECONDS:
-            return False
-        self._last_trial = now
-        return True
+        if not call.is_trial and self._scheduler.backlog.empty:
+            call.is_trial = now - self._last_trial >= TRIAL_SECONDS
+            self._last_trial = now if call.is_trial else self._last_trial
+        return call.is_trial
 
     def _require_room(self, tokens: int) -> None:
         """A request larger than the whole limit is admitted when nothing else is under way, so

@@ -24,6 +24,7 @@ class Call:
     request_class: RequestClass = "interactive"
     timeout_ms: float = 0.0
     predicted_ms: float = 0.0
+    is_trial: bool = False
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
     def set_class(self, request_class: RequestClass, default_timeout_ms: float) -> None:

@@ -24,7 +24,7 @@ class Job:
     """Rows of one request that go to the engine together. Times come from the monotonic clock.
 
     `rows` are token ids; `deadline` is when the request must be answered; `answer` becomes the
-    outputs, float32 of shape (rows, width).
+    outputs, float32 of shape (rows, width). `is_trial`: it runs whatever the line says of it.
     """
 
     model: str
@@ -33,6 +33,7 @@ class Job:
     bulk: bool
     answer: asyncio.Future[Floats]
     request_id: str = ""
+    is_trial: bool = False
     call: EngineCall | None = None
     arrived: float = field(default_factory=time.monotonic)
     tokens: int = 0
@@ -54,7 +55,7 @@ class Job:
         if self.answer.done():
             return True
         needed_ms, left_ms = line.predict_ms(self.tokens), 1000 * self.remaining_seconds()
-        if needed_ms <= left_ms:
+        if self.is_trial or needed_ms <= left_ms:
             return False
         self.answer.set_exception(
             Refused(

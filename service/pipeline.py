@@ -230,6 +230,7 @@ class Pipeline:
             bulk=call.request_class == "bulk",
             answer=asyncio.get_running_loop().create_future(),
             request_id=call.request_id,
+            is_trial=call.is_trial,
         )
         return await self._scheduler.run(job)
 

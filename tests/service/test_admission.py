@@ -150,6 +150,17 @@ def test_an_idle_service_tries_now_and_then_what_its_line_says_is_too_slow() -> 
     scenario(test)
 
 
+def test_a_request_that_may_try_is_not_refused_once_its_tokens_are_counted() -> None:
+    async def test(bench: Bench) -> None:
+        call = bench.call()
+        with bench.admission.admit(call, 2_000):
+            bench.admission.require_time(call, 1_900)
+        with pytest.raises(Refused):
+            bench.admission.require_time(bench.call(), 1_900)
+
+    scenario(test)
+
+
 def test_parts_that_run_side_by_side_are_not_added_up() -> None:
     async def test(bench: Bench) -> None:
         call = bench.call()
