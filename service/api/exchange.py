@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from fastapi import Request, Response
@@ -35,6 +37,10 @@ REQUEST_ID = "X-Request-ID"
 TIMEOUT = "X-Request-Timeout-Ms"
 # Longer or stranger ids would end up in logs and headers, so they are replaced by one of ours.
 ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+# So much of a body that is too large is read and dropped before the answer. A connection that is
+# closed with unread data is reset, and the client may lose the answer.
+DROPPED_BYTES = 16 * 2**20
+DROPPED_SECONDS = 1.0
 
 
 class Exchange:
@@ -142,15 +148,29 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     Raises:
         TooLarge: it is over `limit_bytes`; nothing beyond the limit is kept.
     """
-    message = f"over the limit of {limit_bytes} bytes"
-    if (_announced_bytes(request) or 0) > limit_bytes:
-        raise TooLarge("body", message)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit_bytes:
-            raise TooLarge("body", message)
-    return bytes(body)
+    if (_announced_bytes(request) or 0) <= limit_bytes:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit_bytes:
+                break
+        else:
+            return bytes(body)
+    await _drop_rest(request)
+    raise TooLarge("body", f"over the limit of {limit_bytes} bytes")
+
+
+async def _drop_rest(request: Request) -> None:
+    """Read what still comes of a body, within bounds, and forget it."""
+    if request.headers.get("expect", "").lower() == "100-continue":
+        return  # the client waits for leave to send it
+    left_bytes, more = DROPPED_BYTES, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DROPPED_SECONDS):
+            while more and left_bytes > 0:
+                message = await request.receive()
+                left_bytes -= len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def parse(schema: type[RequestT], body: bytes) -> RequestT:

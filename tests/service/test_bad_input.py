@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -138,6 +139,27 @@ def test_a_body_over_the_limit(service: Service) -> None:
     content = json.dumps({"input": ["x" * 900_000] * 12}).encode()
     response = service.client.post("/v1/classify", content=content)
     check_problem(response, 413, "body")
+
+
+def test_a_client_that_asks_before_it_sends_too_much_is_told_at_once(service: Service) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        begun = time.monotonic()
+        connection.sendall(
+            b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"Content-Length: 99000000\r\n\r\n"
+        )
+        assert b" 413 " in _receive(connection).splitlines()[0]
+    assert time.monotonic() - begun < 0.5
+
+
+def test_a_client_that_stops_sending_too_much_is_answered(service: Service) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(
+            b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 99000000\r\n\r\n{"
+        )
+        assert b" 413 " in _receive(connection).splitlines()[0]
 
 
 def test_a_chunked_body_over_the_limit(start_service: StartService) -> None:
