@@ -31,8 +31,8 @@ from engines.texts import calibration_texts
 VERSION = "1"
 # The modules whose text decides what an engine is and what its card says.
 RECIPE_MODULES = (
-    "base", "build", "calibrate", "gate", "graph", "measure", "memory", "merge", "quantize",
-    "record", "schemes", "texts",
+    "base", "build", "calibrate", "gate", "graph", "graph_builder", "measure", "memory", "merge",
+    "quantize", "record", "schemes", "texts",
 )  # fmt: skip
 
 

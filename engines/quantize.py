@@ -191,7 +191,7 @@ def _linears(model: onnx.ModelProto, constants: Mapping[str, onnx.TensorProto]) 
         for node in model.graph.node
         if node.op_type == "MatMul"
         and node.input[1] in constants
-        and producers.get(node.input[0]) in ("LayerNormalization", "Gelu", "Reshape")
+        and producers.get(node.input[0]) in ("LayerNormalization", "Gelu", "Gather")
     ]
 
 

@@ -35,7 +35,7 @@ AHEAD_SECONDS = 0.002
 WHOLE = 1.0 + 1e-9
 # What waits is shared out over the instances of an engine, in calls of no fewer tokens than this:
 # smaller ones would spend more on the way than on the engine.
-SHARED_TOKENS = 64
+SHARED_TOKENS = 128
 # Rows of one request with so few tokens go to one call, however many instances there are.
 UNDIVIDED_TOKENS = 128
 # Kept free of a deadline when others are let into a call.

@@ -39,6 +39,35 @@ def test_embedding_is_the_pooled_vector_at_length_one() -> None:
     np.testing.assert_allclose(embedding, expected, atol=1e-5)
 
 
+def test_padding_goes_through_no_linear_layer() -> None:
+    model = classifier_graph(tiny_weights(), SHAPE, *tiny_head())
+    layers = [node.output[0] for node in model.graph.node if node.op_type == "Gelu"]
+    model.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in layers
+    )
+    rows = tiny_rows(5)
+    found = open_session(model, threads=1).run(layers, feed(*pad(rows, 96)))
+    assert {values.shape[:2] for values in found} == {(1, sum(map(len, rows)))}
+
+
+def test_tokens_keep_their_places_where_a_mask_has_holes() -> None:
+    session = open_session(embedding_graph(tiny_weights(), SHAPE), threads=1)
+    ids, mask = pad(tiny_rows(1))
+    mask[0, 1] = 0
+    others = ids.copy()
+    others[0, 1] += 1  # never seen
+    answers = [session.run(None, feed(each, mask))[0] for each in (ids, others)]
+    np.testing.assert_array_equal(*answers)
+    moved = np.delete(ids, 1, axis=1)  # the same tokens, one place earlier
+    closed = session.run(None, feed(moved, np.delete(mask, 1, axis=1)))[0]
+    assert np.abs(closed - answers[0]).max() > 1e-4
+
+
+def test_the_graph_says_that_it_skips_padding() -> None:
+    model = embedding_graph(tiny_weights(), SHAPE)
+    assert {entry.key: entry.value for entry in model.metadata_props} == {"padding": "skipped"}
+
+
 def test_token_types_count() -> None:
     session = open_session(embedding_graph(tiny_weights(), SHAPE), threads=1)
     inputs = feed(*pad(tiny_rows(1)))

@@ -112,8 +112,8 @@ def test_what_waits_is_shared_out_over_the_instances() -> None:
     async def test(bench: Bench) -> None:
         under_way = [bench.run(100), bench.run(100)]
         await asyncio.sleep(0)
-        await asyncio.gather(*(bench.run(32) for _ in range(8)), *under_way)
-        assert [sum(lengths) for _, lengths in bench.engine.calls[2:5]] == [128, 64, 64]
+        await asyncio.gather(*(bench.run(64) for _ in range(8)), *under_way)
+        assert [sum(lengths) for _, lengths in bench.engine.calls[2:5]] == [256, 128, 128]
 
     scenario(test, share=0.5)
 

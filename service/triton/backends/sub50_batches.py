@@ -72,7 +72,7 @@ class Batch:
 class Batcher:
     """Cuts batches of requests into runs of `engine`, which maps inputs to outputs in order.
 
-    Rows are run at one of the ascending `lengths`.
+    Rows are run at one of the ascending `lengths`. `skips_padding`: see `Costs`.
     """
 
     def __init__(
@@ -81,13 +81,14 @@ class Batcher:
         input_names: list[str],
         engine: Engine,
         lengths: Sequence[int],
+        skips_padding: bool = False,
     ) -> None:
         self.input_names = input_names
         self.output_names = [tensor["name"] for tensor in config["output"]]
         self.mask = input_names.index(MASK_NAME) if set(input_names) == TEXT_INPUTS else None
         self.engine = engine
         self.lengths = lengths
-        self.costs = costs_of(config)
+        self.costs = costs_of(config, skips_padding)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer a batch of requests, each as soon as the last of its rows has been run.
@@ -230,11 +231,12 @@ def parameters_of(config: dict[str, Any]) -> dict[str, str]:
     return {key: entry["string_value"] for key, entry in config.get("parameters", {}).items()}
 
 
-def costs_of(config: dict[str, Any]) -> Costs:
+def costs_of(config: dict[str, Any], skips_padding: bool) -> Costs:
     """How rows are cut into runs, from the parameters of the same names."""
     given = parameters_of(config)
     names = ("run_overhead_tokens", "max_run_tokens")
-    return Costs(**{name: int(given[name]) for name in names if name in given})
+    chosen = {name: int(given[name]) for name in names if name in given}
+    return Costs(**chosen, skips_padding=skips_padding)
 
 
 def thread_count(text: str) -> int:

@@ -18,8 +18,12 @@ from service.triton.backends.sub50_runs import EVERY_LENGTH, Costs, padded_lengt
 lengths_of_rows = st.lists(st.sampled_from((1, 7, 20, *BUCKET_LENGTHS)), min_size=1, max_size=32)
 
 
-def cost(runs: list[sub50_runs.Run], costs: Costs) -> int:
-    return sum(costs.run_overhead_tokens + len(run.rows) * run.length for run in runs)
+def cost(runs: list[list[int]], costs: Costs) -> float:
+    """What runs of rows of these lengths cost."""
+    return sum(
+        costs.run_overhead_tokens + sum(costs.row_tokens(row, max(run)) for row in run)
+        for run in runs
+    )
 
 
 def test_buckets_are_those_of_the_service() -> None:
@@ -38,19 +42,28 @@ def test_every_row_runs_once_where_it_fits_and_no_run_is_over_the_limit(
     assert [run.length for run in runs] == sorted(run.length for run in runs)
 
 
-@given(lengths_of_rows, st.integers(0, 200))
-def test_no_other_split_between_lengths_costs_less(lengths: list[int], overhead: int) -> None:
-    costs = Costs(overhead, max_run_tokens=32 * 512)
+@given(lengths_of_rows, st.integers(0, 200), st.booleans())
+def test_no_other_split_between_lengths_costs_less(
+    lengths: list[int], overhead: int, skips_padding: bool
+) -> None:
+    costs = Costs(overhead, max_run_tokens=32 * 512, skips_padding=skips_padding)
     distinct = sorted(set(lengths))
     cheapest = min(
-        sum(
-            overhead + sum(low < length <= high for length in lengths) * high
-            for low, high in pairwise([0, *chosen])
+        cost(
+            [[n for n in lengths if low < n <= high] for low, high in pairwise([0, *chosen])],
+            costs,
         )
         for kept in product([False, True], repeat=len(distinct) - 1)
         if (chosen := [*(n for n, k in zip(distinct, kept, strict=False) if k), distinct[-1]])
     )
-    assert cost(plan_runs(lengths, costs), costs) == cheapest
+    planned = [[lengths[row] for row in run.rows] for run in plan_runs(lengths, costs)]
+    assert cost(planned, costs) == pytest.approx(cheapest)
+
+
+def test_where_padding_is_skipped_short_texts_share_a_run_and_long_ones_do_not_join() -> None:
+    lengths = [12, 38, 20, 30, 256]
+    assert [run.length for run in plan_runs(lengths, Costs(skips_padding=True))] == [38, 256]
+    assert [run.length for run in plan_runs(lengths, Costs())] == [20, 38, 256]
 
 
 def test_nothing_asked_is_nothing_run() -> None:

@@ -44,7 +44,9 @@ class TritonPythonModel:
             input_names = [tensor.name for tensor in self.session.get_inputs()]
             output_names = {tensor.name for tensor in self.session.get_outputs()}
             check_names(config, set(input_names), output_names)
-            self.batcher = Batcher(config, input_names, self.run, EVERY_LENGTH)
+            self.batcher = Batcher(
+                config, input_names, self.run, EVERY_LENGTH, skips_padding(self.session)
+            )
         except Exception as error:
             raise pb_utils.TritonModelException(f"{path}: {error}") from error
 
@@ -83,6 +85,11 @@ def session_options(config: dict[str, Any]) -> ort.SessionOptions:
         if key.startswith("session."):
             options.add_session_config_entry(key, value)
     return options
+
+
+def skips_padding(session: ort.InferenceSession) -> bool:
+    """Whether the engine says of itself that it drops padding at its entrance."""
+    return bool(session.get_modelmeta().custom_metadata_map.get("padding") == "skipped")
 
 
 def is_true(text: str) -> bool:
