@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -28,8 +28,12 @@ from service.triton.client import TritonClient
 log = logging.getLogger("sub50.app")
 
 
-def create_app(settings: Settings, triton_target: str) -> FastAPI:
+def create_app(
+    settings: Settings, triton_target: str, instances: Mapping[str, int] | None = None
+) -> FastAPI:
     """The HTTP application over the models on disk and a Triton at `triton_target`.
+
+    `instances` has the calls of each model that this Triton runs side by side, where that is known.
 
     Raises:
         ServeError: the repository has no models or one lacks its engine.
@@ -45,7 +49,7 @@ def create_app(settings: Settings, triton_target: str) -> FastAPI:
             card.name, card.version, card.precision, card.backend, card.engine_sha256
         ).set(1)
     client = TritonClient(triton_target)
-    pipeline = Pipeline(models, client, metrics, settings)
+    pipeline = Pipeline(models, client, metrics, settings, instances or {})
     exchange = Exchange(settings, metrics, pipeline.refuse_early)
 
     @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
@@ -49,13 +49,15 @@ class Pipeline:
         backend: InferenceBackend,
         metrics: Metrics,
         settings: Settings,
+        instances: Mapping[str, int],
     ) -> None:
         self.models = models
         self._metrics = metrics
         self._settings = settings
         lines = {model.name: CostLine(seed_line(model.card)) for model in models.all()}
         shares = {
-            model.name: 1 / (settings.engine_lanes or model.instances) for model in models.all()
+            model.name: 1 / (settings.engine_lanes or instances.get(model.name) or model.instances)
+            for model in models.all()
         }
         self._scheduler = Scheduler(
             backend,

@@ -118,9 +118,10 @@ def listen(settings: Settings) -> socket.socket:
 def _serve(
     settings: Settings, target: str, listener: socket.socket, triton: EmbeddedTriton | None
 ) -> int:
+    instances = triton.instances if triton is not None else None
     config = uvicorn.Config(
         # Made inside the server's loop, which is where the gRPC channel has to live.
-        lambda: create_app(settings, target),
+        lambda: create_app(settings, target, instances),
         factory=True,
         # Its own start and stop lines would repeat ours.
         log_level="warning" if settings.log_level == "info" else settings.log_level,

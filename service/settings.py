@@ -42,8 +42,8 @@ class Settings(BaseSettings):
     engine_lanes: int | None = Field(
         None,
         ge=1,
-        description="Engine calls that run side by side; by default the instances of each tuned "
-        "engine, or 1.",
+        description="Engine calls that run side by side; by default the instances that the "
+        "embedded Triton has or that each engine was tuned to, or 1.",
     )
     call_tokens: int = Field(
         256, ge=1, description="Tokens of waiting requests that share one call to Triton."

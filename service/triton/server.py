@@ -27,7 +27,12 @@ from service.triton.command import (
 from service.triton.installation import find_installation
 from service.triton.ports import reserve_ports
 from service.triton.probe import Probe
-from service.triton.repository import check_repository, embedded_config, models_in
+from service.triton.repository import (
+    check_repository,
+    embedded_config,
+    embedded_instances,
+    models_in,
+)
 
 # Triton gets a little longer than it gives itself, and the supervisor longer than that.
 GRACE_SECONDS = EXIT_TIMEOUT_SECONDS + 2.0
@@ -75,6 +80,11 @@ class EmbeddedTriton:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def instances(self) -> dict[str, int]:
+        """Calls of each model that run side by side."""
+        return {model: embedded_instances(self.repository / model) for model in self.models}
 
     @property
     def grpc_target(self) -> str:

@@ -12,7 +12,13 @@ from tritonclient.grpc import model_config_pb2
 
 from service.errors import ServeError
 from service.triton.ports import reserve_port, reserve_ports
-from service.triton.repository import check_repository, embedded_config, models_in, read_config
+from service.triton.repository import (
+    check_repository,
+    embedded_config,
+    embedded_instances,
+    models_in,
+    read_config,
+)
 
 
 def write_model(repository: Path, name: str, *, engine: bool = True, extra: str = "") -> Path:
@@ -146,3 +152,31 @@ def test_calls_for_several_instances_are_not_joined(
     embedded = json_format.Parse(embedded_config(folder), model_config_pb2.ModelConfig())
     assert embedded.HasField("dynamic_batching") == batches
     assert embedded.max_batch_size == 8
+
+
+@pytest.mark.parametrize(
+    ("cores", "count", "threads", "instances", "threads_each"),
+    [
+        (2, 1, "0", 2, "1"),
+        (7, 1, "0", 2, "3"),
+        (1, 1, "0", 1, "0"),
+        (8, 1, "8", 1, "8"),
+        (8, 3, "0", 3, "0"),
+    ],
+)
+def test_only_an_engine_that_nobody_tuned_is_halved(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    count: int,
+    threads: str,
+    instances: int,
+    threads_each: str,
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: set(range(cores)))
+    group = f"instance_group [ {{ count: {count} kind: KIND_CPU }} ]"
+    parameter = f'key: "intra_op_thread_count" value {{ string_value: "{threads}" }}'
+    folder = write_model(tmp_path, "a", extra=f"{group} parameters {{ {parameter} }}")
+    embedded = json_format.Parse(embedded_config(folder), model_config_pb2.ModelConfig())
+    assert embedded_instances(folder) == instances
+    assert embedded.parameters["intra_op_thread_count"].string_value == threads_each
