@@ -108,7 +108,7 @@ class Admission:
         Raises:
             Refused: there is no time for a request of any length.
         """
-        backlog_ms = self._scheduler.backlog.interactive_ms()
+        backlog_ms = self._scheduler.wait_ms()
         smallest_ms = min(line.predict_ms(SPECIAL_TOKENS + 1) for line in self._lines.values())
         predicted_ms = 1000 * call.elapsed_seconds() + backlog_ms + smallest_ms
         allowed_ms = timeout_ms - self._margin.ms(timeout_ms, backlog_ms)
@@ -123,10 +123,9 @@ class Admission:
 
     def _wait_ms(self, call: Call) -> float:
         """Predicted time from now until the request's own engine call begins."""
-        backlog = self._scheduler.backlog
-        wait_ms = backlog.interactive_ms()
+        wait_ms = self._scheduler.wait_ms(call.model)
         if call.request_class == "bulk":
-            return wait_ms + backlog.bulk_ms()
+            return wait_ms + self._scheduler.backlog.bulk_ms()
         return wait_ms + 1000 * self._scheduler.bulk_turn_seconds(wait_ms / 1000)
 
     def _refusal(self, predicted_ms: float, allowed_ms: float) -> Refused:

@@ -52,6 +52,24 @@ class Backlog:
         )
         return under_way_ms + self._waiting_ms(self._interactive_tokens)
 
+    def wait_ms(self, share: float) -> float:
+        """Time until `share` of the machine is free for work that begins to wait now.
+
+        The machine is as many lanes as calls of that share run side by side. Work that waits
+        already, and a call sent ahead, fill the lanes that are free first.
+        """
+        lanes = round(1 / share)
+        ends_ms: list[float] = []
+        waiting_ms = self._waiting_ms(self._interactive_tokens)
+        for call in self._calls:
+            if call.started and len(ends_ms) < lanes:
+                width = max(1, round(self._shares[call.model] / share))
+                ends_ms += [1000 * call.remaining_seconds()] * min(width, lanes - len(ends_ms))
+            else:
+                waiting_ms += 1000 * call.remaining_seconds() * self._shares[call.model]
+        ends_ms += [0.0] * (lanes - len(ends_ms))
+        return _level(sorted(ends_ms), waiting_ms / share)
+
     def bulk_ms(self) -> float:
         """Time that the waiting bulk work takes on top of that."""
         return self._waiting_ms(self._bulk_tokens)
@@ -68,3 +86,12 @@ class Backlog:
                 needed_ms = calls * line.overhead_ms + line.ms_per_token * tokens
                 total_ms += needed_ms * self._shares[model]
         return total_ms
+
+
+def _level(ends: list[float], work: float) -> float:
+    """How high `work` stands when poured over steps of these ascending heights."""
+    for count, height in enumerate(ends[1:], start=1):
+        below = sum(height - end for end in ends[:count])
+        if work <= below:
+            return height - (below - work) / count
+    return (sum(ends) + work) / len(ends)

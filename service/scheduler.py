@@ -113,6 +113,11 @@ class Scheduler:
             expiry.cancel()
             self._leave(job)
 
+    def wait_ms(self, model: str | None = None) -> float:
+        """Predicted time until a call of that model, or of the one with most room, can begin."""
+        share = self._shares[model] if model else min(self._shares.values())
+        return self.backlog.wait_ms(share)
+
     def part_tokens(self, model: str, tokens: int) -> int:
         """Tokens of each part that an interactive request of so many is divided into.
 
