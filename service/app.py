@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from service.api import compat, health, v1
 from service.api.direct import DirectPaths
 from service.api.exchange import REQUEST_ID, Exchange, request_id_of
+from service.api.loop_lag import LoopLag
 from service.metrics import Metrics
 from service.models import ModelCatalog
 from service.pipeline import Pipeline
@@ -50,7 +51,8 @@ def create_app(
         ).set(1)
     client = TritonClient(triton_target)
     pipeline = Pipeline(models, client, metrics, settings, instances or {})
-    exchange = Exchange(settings, metrics, pipeline.refuse_early)
+    lag = LoopLag()
+    exchange = Exchange(settings, metrics, pipeline.refuse_early, lag)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -58,7 +60,9 @@ def create_app(
         # measured); frozen, these objects are never walked again.
         gc.collect()
         gc.freeze()
+        lag.start()
         yield
+        lag.stop()
         gc.unfreeze()
         await client.close()
 

@@ -101,6 +101,11 @@ class Metrics:
             "fell short lately.",
             registry=registry,
         )
+        self.loop_lag = Gauge(
+            "sub50_loop_lag_seconds",
+            "What a request has waited before the service sees it; counted as its time.",
+            registry=registry,
+        )
         self.prediction_error = Histogram(
             "sub50_prediction_error_seconds",
             "Predicted against actual time of interactive requests, by direction: later or "

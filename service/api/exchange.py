@@ -15,6 +15,7 @@ from typing import TypeVar
 from fastapi import Request, Response
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from service.api.loop_lag import LoopLag
 from service.api.presence import given_up_when_gone
 from service.call import Call
 from service.errors import (
@@ -51,10 +52,13 @@ class Exchange:
         settings: Settings,
         metrics: Metrics,
         refuse_early: Callable[[Call, int | None], None],
+        lag: LoopLag,
     ) -> None:
         self._settings = settings
         self._refuse_early = refuse_early
         self._metrics = metrics
+        self._lag = lag
+        metrics.loop_lag.set_function(lambda: lag.seconds)
         self._key_digests = [_digest(key) for key in settings.api_keys]
 
     async def answer(
@@ -66,6 +70,7 @@ class Exchange:
     ) -> Response:
         """Answer one request: `handle` returns the JSON body, a RequestError its problem."""
         call = Call(request_id_of(request))
+        call.started -= self._lag.seconds
         status = UNEXPECTED.status
         try:
             self.authorize(request)
