@@ -22,7 +22,7 @@ from urllib.request import Request, urlopen
 
 from loadtest.generate import generate
 from loadtest.plan import Plan
-from loadtest.stack import running_service
+from loadtest.stack import running_service, sigterm_exits
 from loadtest.texts import make_text
 from loadtest.verdict import judge
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--seconds", type=float, default=40.0)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, running_service(Path(name)) as url:
+    with tempfile.TemporaryDirectory() as name, sigterm_exits(), running_service(Path(name)) as url:
         folder = Path(name)
         plan = Plan(host=url, rate_per_second=arguments.rate, duration_seconds=arguments.seconds)
         alone = judge(generate(plan, folder / "alone"), plan)

@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks.footprint import command_of, stack_processes
 from loadtest.generate import generate
 from loadtest.plan import Plan
-from loadtest.stack import running_service
+from loadtest.stack import running_service, sigterm_exits
 
 PARTS = {"tritonserver": "Triton", "triton_python_backend_stub": "backends", "sub50": "API"}
 STAGES = ("admit", "tokenize", "infer", "postprocess")
@@ -88,7 +88,11 @@ def main() -> None:
     arguments = parser.parse_args()
     rates = [float(rate) for rate in arguments.rates.split(",")]
     columns = []
-    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder)) as url:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sigterm_exits(),
+        running_service(Path(folder)) as url,
+    ):
         measure(url, rates[0], 3.0, arguments.texts)  # connections, caches, the fitted line
         for rate in rates:
             columns.append(measure(url, rate, arguments.seconds, arguments.texts))

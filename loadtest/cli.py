@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +16,7 @@ from loadtest.errors import LoadTestError, WrongPlan
 from loadtest.generate import require_locust
 from loadtest.kinds import KINDS, SCENARIOS
 from loadtest.plan import Plan
-from loadtest.stack import running_service
+from loadtest.stack import running_service, sigterm_exits
 from loadtest.summary import summary_table
 
 loadtest_app = typer.Typer(
@@ -28,7 +26,6 @@ stderr = Console(stderr=True)
 
 DEFAULTS = Plan()
 USAGE_ERROR = 2
-TERMINATED = 128 + signal.SIGTERM
 # Where a field of a plan comes from an option of another name.
 OPTIONS = {
     "rate_per_second": "--rate",
@@ -226,21 +223,13 @@ def _host_of(plan: Plan, serve: bool, report: Path) -> Iterator[Plan]:
     """The plan with the host that it is for: a service of its own where `serve` asks for one."""
     # First of all: the modules imported later need what comes with it.
     require_locust()
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
+    with sigterm_exits():
         if not serve:
             yield plan
             return
         stderr.print("starting `sub50 serve` …")
         with running_service(report) as url:
             yield replace(plan, host=url)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM stops what was started, as Ctrl-C does."""
-    raise SystemExit(TERMINATED)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,15 +12,31 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from loadtest.errors import LoadTestError
 from loadtest.generate import log_tail, stop_process
 
+TERMINATED = 128 + signal.SIGTERM
 LOG_FILE = "service.log"
 READY_SECONDS = 120.0
 # It waits up to ten seconds for requests under way, then for Triton.
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.2
+
+
+@contextmanager
+def sigterm_exits() -> Iterator[None]:
+    """SIGTERM leaves the block as Ctrl-C does, so that what was started is stopped."""
+    before = signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
 
 
 @contextmanager

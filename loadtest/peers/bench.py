@@ -35,6 +35,7 @@ from loadtest.peers.compare import EngineAlone, Measured, Row, rows_of, table_of
 from loadtest.peers.engine import DEFAULT_MODEL
 from loadtest.peers.servers import SERVERS, PeerError, Server, running
 from loadtest.plan import Plan
+from loadtest.stack import sigterm_exits
 from loadtest.verdict import Verdict, judge
 
 ONE_CLIENT_REQUESTS = 500
@@ -217,4 +218,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with sigterm_exits():
+        sys.exit(main())

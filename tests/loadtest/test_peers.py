@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -139,3 +142,34 @@ def test_the_served_runtime_is_read_from_the_configuration(tmp_path: Path) -> No
     (tmp_path / "config.pbtxt").write_text('name: "sentiment"\n')
     with pytest.raises(PeerError, match="no backend"):
         served_runtime(tmp_path)
+
+
+def test_sigterm_to_the_comparison_stops_the_server_that_it_measures() -> None:
+    options = ["--server", "handwritten", "--kind", "sentence", "--engine-seconds", "0.05"]
+    bench = subprocess.Popen(
+        [sys.executable, "-m", "loadtest.peers.bench", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    peer = "loadtest.peers.handwritten"
+    found: list[int] = []
+    deadline = time.monotonic() + 60
+    while not found and time.monotonic() < deadline:
+        found = [pid for pid in children_of(bench.pid) if peer in command_of(pid)]
+        time.sleep(0.1)
+    assert found
+    bench.terminate()
+    assert bench.wait(timeout=40) == 128 + signal.SIGTERM
+    assert peer not in command_of(found[0])
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
