@@ -18,6 +18,7 @@ from rich.table import Table
 
 from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card, write_card
 from core.tokenizer import TextTokenizer
+from core.versions import VersionError, served_folder, versions_of
 from engines import base, gate, graph
 from engines.calibrate import channel_ranges
 from engines.catalog import MAX_TOKENS, ModelSpec, specs
@@ -71,16 +72,27 @@ def build_engines(
 
 
 def read_cards(repository: Path) -> list[EngineCard]:
-    """The cards of all engines in a repository, by name; folders without a valid card are left
-    out."""
-    folders = sorted(path.parent for path in repository.glob("*/[0-9]*/card.json"))
+    """The cards of all engines in a repository, by name and version; folders without a valid card
+    are left out."""
+    models = sorted(path.parent for path in repository.glob(f"*/{CONFIG_FILE}"))
+    folders = [version for model in models for version in versions_of(model)]
     return [card for card in map(_card_of, folders) if card]
+
+
+def is_served(card: EngineCard, repository: Path) -> bool:
+    """Whether it is the version of its model that is served."""
+    try:
+        version = served_folder(repository / card.name)
+    except VersionError:
+        return False
+    return version is not None and version.name == card.version
 
 
 def engine_table(repository: Path) -> Table:
     """The engines of a repository, with what was measured of them, for a terminal."""
     table = Table(title=f"Engines in {repository}", title_justify="left")
     table.add_column("model", no_wrap=True)
+    table.add_column("served", no_wrap=True)
     table.add_column("precision", no_wrap=True)
     for heading in ("MB", "accuracy", "change", "invariance", "1x32", "8x128"):
         table.add_column(heading, justify="right")
@@ -89,6 +101,7 @@ def engine_table(repository: Path) -> Table:
         accuracies = [f"{100 * figures.accuracy:.1f} %" for figures in card.accuracy]
         table.add_row(
             f"{card.name} {card.version}",
+            "yes" if is_served(card, repository) else "",
             card.precision,
             f"{card.engine_bytes / 1e6:.0f}",
             "\n".join(accuracies) or "–",
@@ -138,6 +151,10 @@ def _build_one(
     if is_tuned(config):  # what was tuned went with the version that it was measured on
         write_model_files(spec, repository)
         note = f"; its tuning is undone, `sub50 engines tune {spec.name}` tunes it again"
+    if not is_served(card, repository):
+        note += (
+            f"; another version is served, `sub50 engines promote {spec.name} {VERSION}` serves it"
+        )
     progress.update(step, completed=1, description=f"{spec.name}: built, gate passed{note}")
     return card
 

@@ -21,3 +21,7 @@ class AdapterError(EngineError):
 
 class GateError(EngineError):
     """An engine did not pass the gate."""
+
+
+class PromotionError(EngineError):
+    """A version could not be made the one that is served; the one before still is."""

@@ -21,6 +21,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from core.buckets import MAX_TOKENS, bucket_length
 from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard, Tuning, read_card, write_card
 from core.tokenizer import TextTokenizer
+from core.versions import VersionError, served_folder
 from engines import base, tune_gate, tune_measure
 from engines.build import VERSION, ingredients_of, reference_graph
 from engines.catalog import ModelSpec, specs
@@ -223,7 +224,16 @@ def card_of(spec: ModelSpec, repository: Path) -> EngineCard:
     """The card of a built engine. Raises EngineError, with what to do, if there is none."""
     version = repository / spec.name / VERSION
     try:
+        served = served_folder(repository / spec.name)
+        if served is not None and served.name != VERSION:
+            raise EngineError(
+                f"version {served.name} of {spec.name} is served, and tuning knows how to make "
+                f"version {VERSION} only; go back to it with `sub50 engines promote {spec.name} "
+                f"{VERSION}`"
+            )
         card = read_card(version)
+    except VersionError as error:
+        raise EngineError(str(error)) from error
     except (FileNotFoundError, ValidationError) as error:
         raise EngineError(
             f"no engine of {spec.name} in {version}; `sub50 engines build {spec.name}` first"

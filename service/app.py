@@ -18,6 +18,7 @@ from service.api import compat, health, v1
 from service.api.direct import DirectPaths
 from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.api.loop_lag import LoopLag
+from service.hosted import HostedTriton, promotions
 from service.metrics import Metrics
 from service.models import ModelCatalog
 from service.pipeline import Pipeline
@@ -30,25 +31,21 @@ log = logging.getLogger("sub50.app")
 
 
 def create_app(
-    settings: Settings, triton_target: str, instances: Mapping[str, int] | None = None
+    settings: Settings,
+    triton_target: str,
+    instances: Mapping[str, int] | None = None,
+    hosted: HostedTriton | None = None,
 ) -> FastAPI:
     """The HTTP application over the models on disk and a Triton at `triton_target`.
 
-    `instances` has the calls of each model that this Triton runs side by side, where that is known.
+    `instances` has the calls of each model that this Triton runs side by side, where that is known;
+    `hosted` the ways to promote, where this Triton is ours.
 
     Raises:
         ServeError: the repository has no models or one lacks its engine.
     """
     models = ModelCatalog.load(settings.repository)
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    for model in models.all():
-        card = model.card
-        metrics.engine_info.labels(
-            card.name, card.version, card.precision, card.backend, card.engine_sha256
-        ).set(1)
+    metrics = _metrics(models)
     client = TritonClient(triton_target)
     pipeline = Pipeline(models, client, metrics, settings, instances or {})
     lag = LoopLag()
@@ -61,7 +58,8 @@ def create_app(
         gc.collect()
         gc.freeze()
         lag.start()
-        yield
+        async with promotions(hosted, settings, pipeline, client, metrics):
+            yield
         lag.stop()
         gc.unfreeze()
         await client.close()
@@ -81,11 +79,21 @@ def create_app(
     for router in model_routers:
         app.include_router(router)
     app.add_middleware(DirectPaths, routers=model_routers)
-    probe = ReadinessProbe(models.all(), client, settings.readiness_seconds)
-    app.include_router(health.router(probe, registry))
+    probe = ReadinessProbe(models.all, client, settings.readiness_seconds)
+    app.include_router(health.router(probe, metrics.registry))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected_problem)
     return app
+
+
+def _metrics(models: ModelCatalog) -> Metrics:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    for model in models.all():
+        metrics.serve_engine(model.engine_info)
+    return metrics
 
 
 def _plain_problem(request: Request, status: int, slug: str, title: str) -> Response:

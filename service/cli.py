@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from engines.version_commands import add_version_commands
 from loadtest.cli import loadtest_app
 from service.ask import DEFAULT_URL, AskError, ask, show_labels, show_summary
 from service.errors import ServeError
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 engines_app = typer.Typer(help="Build and list the engines that are served.", no_args_is_help=True)
+add_version_commands(engines_app)
 app.add_typer(engines_app, name="engines")
 app.add_typer(loadtest_app, name="loadtest")
 stderr = Console(stderr=True)
@@ -167,13 +169,14 @@ def build(
 @engines_app.command("list")
 def list_engines(repository: Repository = None, as_json: AsJson = False) -> None:
     """List the engines on disk with what was measured of them."""
-    from engines.build import engine_table, read_cards
+    from engines.build import engine_table, is_served, read_cards
 
-    settings = load_settings(repository=repository)
+    folder = load_settings(repository=repository).repository
     if as_json:
-        _print_json([card.model_dump(mode="json") for card in read_cards(settings.repository)])
+        cards = read_cards(folder)
+        _print_json([{**c.model_dump(mode="json"), "served": is_served(c, folder)} for c in cards])
     else:
-        Console().print(engine_table(settings.repository))
+        Console().print(engine_table(folder))
 
 
 @engines_app.command("tune")

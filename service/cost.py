@@ -72,6 +72,13 @@ class CostLine:
         """Predicted time of a call of so many tokens."""
         return self.line.ms(tokens)
 
+    def scale(self, factor: float) -> None:
+        """Expect calls to take `factor` times as long: another engine answers from now on."""
+        self._seed, self.line = _times(self._seed, factor), _times(self.line, factor)
+        self._mean_ms *= factor
+        self._covariance *= factor
+        self._residual_ms *= factor
+
     def observe(self, tokens: int, took_ms: float) -> None:
         """Learn from a call of `tokens` tokens that took `took_ms`."""
         residual = took_ms - self.line.ms(tokens)
@@ -98,3 +105,7 @@ class CostLine:
         # Never through the origin from below, and never flat: more tokens always cost more.
         slope = min(max(slope, prior_slope / 10), self._mean_ms / self._mean_tokens)
         self.line = Line(max(0.0, self._mean_ms - slope * self._mean_tokens), slope)
+
+
+def _times(line: Line, factor: float) -> Line:
+    return Line(line.overhead_ms * factor, line.ms_per_token * factor)

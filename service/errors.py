@@ -2,6 +2,7 @@
 
     Sub50Error
     ├── ServeError             a process cannot start; the message says what to do next
+    ├── PromotionError         another version cannot be served; the one before still is
     └── RequestError           one request cannot be answered
         ├── MalformedBody      the body is not JSON
         ├── Unauthorized       no key or a wrong one
@@ -29,6 +30,10 @@ class Sub50Error(Exception):
 
 class ServeError(Sub50Error):
     """A process cannot start. The message says what was found and what to do next."""
+
+
+class PromotionError(Sub50Error):
+    """A version cannot be served, or failed once it was; the one before it serves on."""
 
 
 class RequestError(Sub50Error):

@@ -25,6 +25,7 @@ class Job:
 
     `rows` are token ids; `deadline` is when the request must be answered; `answer` becomes the
     outputs, float32 of shape (rows, width). `is_trial`: it runs whatever the line says of it.
+    `version` is the one of the model that the rows were tokenized for; "" is whichever is served.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Job:
     answer: asyncio.Future[Floats]
     request_id: str = ""
     is_trial: bool = False
+    version: str = ""
     call: EngineCall | None = None
     arrived: float = field(default_factory=time.monotonic)
     tokens: int = 0
@@ -70,7 +72,7 @@ class Job:
 
 
 class EngineCall:
-    """One call to Triton for the rows of several jobs of one model.
+    """One call to Triton for the rows of several jobs of one version of one model.
 
     `started` is when the engine is taken to have begun: 0 while another call is before it.
     """
@@ -78,6 +80,7 @@ class EngineCall:
     def __init__(self, jobs: list[Job], line: CostLine) -> None:
         self.jobs = jobs
         self.model = jobs[0].model
+        self.version = jobs[0].version
         self.bulk = jobs[0].bulk
         self.tokens = sum(job.tokens for job in jobs)
         self.predicted_seconds = line.predict_ms(self.tokens) / 1000

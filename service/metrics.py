@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # Edges in seconds, dense around the promise of 50 ms so that the share over it is exact.
@@ -46,6 +48,18 @@ class Metrics:
         if series is None:
             series = self._stage_series[stage] = self.stage_duration.labels(stage)
         return series
+
+    def serve_engine(
+        self, engine: tuple[str, str, str, str, str], before: tuple[str, ...] | None = None
+    ) -> None:
+        """Show an engine as served, and no longer the one before it.
+
+        Both are the values of `sub50_engine_info`'s labels, in order.
+        """
+        if before is not None and before != engine:
+            with suppress(KeyError):
+                self.engine_info.remove(*before)
+        self.engine_info.labels(*engine).set(1)
 
     def _declare_requests(self, registry: CollectorRegistry) -> None:
         self.request_duration = Histogram(
@@ -138,5 +152,12 @@ class Metrics:
             "sub50_engine_info",
             "1 for every engine served.",
             ("model", "version", "precision", "backend", "sha256"),
+            registry=registry,
+        )
+        self.promotions = Counter(
+            "sub50_promotions_total",
+            "Attempts to serve another version: promoted, rolled_back, refused, or reverted "
+            "because it failed once it was served.",
+            ("model", "result"),
             registry=registry,
         )

@@ -6,27 +6,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
-from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card
+from core.card import TOKENIZER_FILE, EngineCard
 from core.tokenizer import TextTokenizer
+from core.versions import VersionError, served_folder, whole_card
 from service.errors import ServeError, UnknownModel
 
 Task = Literal["classify", "summarize"]
 BUILD_HINT = "build the engines with `sub50 engines build` (or `make setup`)"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class ServedModel:
-    """One model: its card, and the tokenizer that belongs to its engine."""
+    """One version of a model: its card, and the tokenizer that belongs to its engine.
+
+    A request looks it up once and keeps it to its end, so that one version tokenizes, runs and
+    labels it. `in_flight` counts those that do.
+    """
 
     card: EngineCard
     tokenizer: TextTokenizer
+    in_flight: int = 0
 
     @property
     def name(self) -> str:
         """The name that requests and Triton use."""
         return self.card.name
+
+    @property
+    def version(self) -> str:
+        """The version folder, which is Triton's number for it too."""
+        return self.card.version
+
+    @property
+    def engine_info(self) -> tuple[str, str, str, str, str]:
+        """Values for the labels of `sub50_engine_info`."""
+        card = self.card
+        return card.name, card.version, card.precision, card.backend, card.engine_sha256
 
     @property
     def instances(self) -> int:
@@ -83,24 +98,36 @@ class ModelCatalog:
         """Every model, by name in order."""
         return list(self._models.values())
 
+    def replace(self, model: ServedModel) -> ServedModel:
+        """Serve new requests of the name with `model`; returns the one that did until now."""
+        before = self._models[model.name]
+        self._models[model.name] = model
+        return before
 
-def newest_version(folder: Path) -> Path | None:
-    """The version folder that Triton serves by default: the highest number, if there is any."""
-    versions = [p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal()]
-    return max(versions, key=lambda path: int(path.name), default=None)
+
+def load_version(version: Path, like: ServedModel | None = None) -> ServedModel:
+    """Card and tokenizer of a version folder.
+
+    `like` lends its tokenizer where it is the same: parsing one takes long enough to make others
+    late.
+
+    Raises:
+        VersionError: the folder is not whole; names what is wrong.
+    """
+    card = whole_card(version)
+    if like is not None and (
+        (card.tokenizer_sha256, card.max_tokens)
+        == (like.card.tokenizer_sha256, like.card.max_tokens)
+    ):
+        return ServedModel(card, like.tokenizer)
+    return ServedModel(card, TextTokenizer(version / TOKENIZER_FILE, card.max_tokens))
 
 
 def _load_model(folder: Path) -> ServedModel:
-    version = newest_version(folder)
-    if version is None:
-        raise ServeError(f"model {folder.name!r} has no engine in {folder}; {BUILD_HINT}")
-    for name in (ENGINE_FILE, TOKENIZER_FILE, CARD_FILE):
-        if not (version / name).is_file():
-            raise ServeError(f"model {folder.name!r} lacks {version / name}; {BUILD_HINT}")
     try:
-        card = read_card(version)
-    except ValidationError as error:
-        raise ServeError(f"{version / CARD_FILE} is not a card: {error}; {BUILD_HINT}") from error
-    if card.name != folder.name:
-        raise ServeError(f"{version / CARD_FILE} is the card of {card.name!r}; {BUILD_HINT}")
-    return ServedModel(card, TextTokenizer(version / TOKENIZER_FILE, card.max_tokens))
+        version = served_folder(folder)
+        if version is None:
+            raise VersionError(f"model {folder.name!r} has no engine in {folder}")
+        return load_version(version)
+    except VersionError as error:
+        raise ServeError(f"{error}; {BUILD_HINT}") from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -55,11 +55,12 @@ class Pipeline:
         self._metrics = metrics
         self._settings = settings
         lines = {model.name: CostLine(seed_line(model.card)) for model in models.all()}
+        self._lines = lines
         shares = {
             model.name: 1 / (settings.engine_lanes or instances.get(model.name) or model.instances)
             for model in models.all()
         }
-        self._scheduler = Scheduler(
+        self.scheduler = Scheduler(
             backend,
             lines,
             metrics,
@@ -67,7 +68,7 @@ class Pipeline:
             call_tokens=settings.call_tokens,
         )
         self._admission = Admission(
-            self._scheduler,
+            self.scheduler,
             lines,
             metrics,
             margin_ms=settings.margin_ms,
@@ -120,15 +121,29 @@ class Pipeline:
                     results.append(await _off_loop(len(document), shape))
         return SummarizeResponse(model=model.name, version=model.card.version, results=results)
 
-    def _admit(
-        self, model: ServedModel, texts: Sequence[str], call: Call
-    ) -> AbstractContextManager[int]:
-        """Check the texts and hold their estimated tokens for the length of the block."""
+    def switch(self, model: ServedModel, cost_factor: float) -> ServedModel:
+        """Answer new requests with another version of a model; returns the one until now.
+
+        Its calls are expected to take `cost_factor` times as long. Requests under way end as they
+        began.
+        """
+        self._lines[model.name].scale(cost_factor)
+        return self.models.replace(model)
+
+    @contextmanager
+    def _admit(self, model: ServedModel, texts: Sequence[str], call: Call) -> Iterator[int]:
+        """Check the texts, and hold model and estimated tokens for the length of the block."""
         call.model = model.name
         with call.stage("admit"):
             estimate = self._estimate(model, self._checked_sizes(texts))
             self._set_class(call, estimate)
-            return self._admission.admit(call, estimate)
+            admitted = self._admission.admit(call, estimate)
+        with admitted:
+            model.in_flight += 1
+            try:
+                yield estimate
+            finally:
+                model.in_flight -= 1
 
     def refuse_early(self, call: Call, body_bytes: int | None) -> None:
         """Refuse a small request before its body is read, if none of any length has a chance.
@@ -204,7 +219,7 @@ class Pipeline:
         if call.request_class == "bulk":
             return self._settings.bulk_slice_tokens
         # A row more, so that what an uneven division leaves over needs no call of its own.
-        return self._scheduler.part_tokens(model.name, sum(lengths)) + max(lengths)
+        return self.scheduler.part_tokens(model.name, sum(lengths)) + max(lengths)
 
     async def _run_all(
         self, model: ServedModel, tokens: Sequence[Tokens], slices: list[list[int]], call: Call
@@ -227,6 +242,7 @@ class Pipeline:
         call.remaining_ms()  # raises where none is left
         job = Job(
             model=model.name,
+            version=model.version,
             rows=[tokens[row].ids for row in rows],
             deadline=call.deadline,
             bulk=call.request_class == "bulk",
@@ -234,7 +250,7 @@ class Pipeline:
             request_id=call.request_id,
             is_trial=call.is_trial,
         )
-        return await self._scheduler.run(job)
+        return await self.scheduler.run(job)
 
 
 async def _off_loop(characters: int, work: Callable[[], ResultT]) -> ResultT:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.tokenizer import pad
@@ -33,10 +34,16 @@ class Readiness:
 
 
 class ReadinessProbe:
-    """Sends every model one short text, at most once per `keep_seconds`."""
+    """Sends every model one short text, at most once per `keep_seconds`.
+
+    `models` gives them as they are served now: a promotion replaces them.
+    """
 
     def __init__(
-        self, models: list[ServedModel], backend: InferenceBackend, keep_seconds: float
+        self,
+        models: Callable[[], list[ServedModel]],
+        backend: InferenceBackend,
+        keep_seconds: float,
     ) -> None:
         self._models = models
         self._backend = backend
@@ -48,14 +55,16 @@ class ReadinessProbe:
         """The last answer while it is fresh, else a new one; never raises."""
         async with self._lock:
             if self._last is None or time.monotonic() - self._last[0] > self._keep_seconds:
-                faults = await asyncio.gather(*(self._fault(model) for model in self._models))
-                names = [model.name for model in self._models]
+                models = self._models()
+                faults = await asyncio.gather(*(self._fault(model) for model in models))
+                names = [model.name for model in models]
                 found = {n: fault for n, fault in zip(names, faults, strict=True) if fault}
                 self._last = (time.monotonic(), Readiness(names, found))
             return self._last[1]
 
     async def _fault(self, model: ServedModel) -> str | None:
         input_ids, attention_mask = pad([model.tokenizer.encode([PROBE_TEXT])[0].ids])
+        model.in_flight += 1  # or a promotion could unload the version that is asked
         try:
             await self._backend.infer(
                 model.name,
@@ -63,7 +72,10 @@ class ReadinessProbe:
                 attention_mask,
                 timeout_ms=PROBE_TIMEOUT_MS,
                 priority=PROBE_PRIORITY,
+                version=model.version,
             )
         except RequestError as error:
             return str(error)
+        finally:
+            model.in_flight -= 1
         return None

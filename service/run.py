@@ -9,14 +9,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from rich.console import Console
 
 from service.app import create_app
+from service.control import control_socket
 from service.errors import ServeError
+from service.hosted import HostedTriton
 from service.settings import Settings
+from service.triton.loader import VersionLoader
 from service.triton.server import EmbeddedTriton, log_tail
 
 console = Console(stderr=True, highlight=False)
@@ -38,14 +42,18 @@ def run_stack(settings: Settings) -> int:
         ServeError: one of the two cannot start; nothing is left running.
     """
     _log_to_stderr(settings)
-    with _sigterm_raises(), listen(settings) as listener:
+    with (
+        _sigterm_raises(),
+        listen(settings) as listener,
+        control_socket(settings.repository) as control,
+    ):
         triton = EmbeddedTriton(
             settings.repository, start_timeout_seconds=settings.triton_start_seconds
         )
         console.print(f"starting Triton with {', '.join(triton.models)} …")
         try:
             with triton:
-                return _serve(settings, triton.grpc_target, listener, triton)
+                return _serve(settings, triton.grpc_target, listener, triton, control)
         except (KeyboardInterrupt, Terminated):
             return 0
         finally:
@@ -61,7 +69,7 @@ def run_api(settings: Settings, target: str) -> int:
     _log_to_stderr(settings)
     with _sigterm_raises(), listen(settings) as listener:
         try:
-            return _serve(settings, target, listener, None)
+            return _serve(settings, target, listener)
         except (KeyboardInterrupt, Terminated):
             return 0
 
@@ -116,12 +124,19 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def _serve(
-    settings: Settings, target: str, listener: socket.socket, triton: EmbeddedTriton | None
+    settings: Settings,
+    target: str,
+    listener: socket.socket,
+    triton: EmbeddedTriton | None = None,
+    control: socket.socket | None = None,
 ) -> int:
     instances = triton.instances if triton is not None else None
+    hosted: HostedTriton | None = None
+    if triton is not None and control is not None:
+        hosted = HostedTriton(control, partial(VersionLoader.of, triton))
     config = uvicorn.Config(
         # Made inside the server's loop, which is where the gRPC channel has to live.
-        lambda: create_app(settings, target, instances),
+        lambda: create_app(settings, target, instances, hosted),
         factory=True,
         # Its own start and stop lines would repeat ours.
         log_level="warning" if settings.log_level == "info" else settings.log_level,

@@ -21,7 +21,7 @@ from core.buckets import bucket_length
 from core.tokenizer import Ids, pad
 from service.backlog import Backlog
 from service.cost import CostLine
-from service.errors import RequestError
+from service.errors import BackendError, RequestError
 from service.jobs import EngineCall, Job
 from service.metrics import Metrics
 from service.slices import MAX_ROWS
@@ -58,6 +58,7 @@ class InferenceBackend(Protocol):
         timeout_ms: float,
         priority: int,
         request_id: str = "",
+        version: str = "",
     ) -> Floats:
         """Output rows of one padded batch, float32 of shape (rows, width)."""
 
@@ -92,6 +93,8 @@ class Scheduler:
         self._bulk_ended = time.monotonic()
         self._wake: asyncio.TimerHandle | None = None
         self.backlog = Backlog(lines, shares, self._calls, call_tokens=call_tokens)
+        # Who wants to know of the first failure of a version, by model and version.
+        self.watches: dict[tuple[str, str], asyncio.Future[BackendError]] = {}
 
     async def run(self, job: Job) -> Floats:
         """Outputs of the job's rows, float32 of shape (rows, width), in the rows' order.
@@ -206,17 +209,20 @@ class Scheduler:
     def _take(self, line: deque[Job]) -> list[Job]:
         """The jobs at the head of a line that fit one call; a bulk slice goes alone.
 
-        Nobody joins who would make the call too long for one that is in it.
+        Nobody joins who would make the call too long for one that is in it, or who was tokenized
+        for another version.
         """
         jobs: list[Job] = []
         tokens = rows = 0
         end_ms = math.inf
-        most_tokens = self._most_tokens(line[0].model)
+        most_tokens, version = self._most_tokens(line[0].model), line[0].version
         while line and (not jobs or not jobs[0].bulk):
             job = line[0]
             tokens, rows = tokens + job.tokens, rows + len(job.rows)
             full = tokens > most_tokens or rows > MAX_ROWS
             if jobs and (full or self._lines[job.model].predict_ms(tokens) > end_ms):
+                break
+            if job.version != version:
                 break
             self.backlog.remove(line.popleft())
             if not job.answer.done():
@@ -248,9 +254,11 @@ class Scheduler:
                 timeout_ms=1000 * max(job.remaining_seconds() for job in call.jobs),
                 priority=PRIORITY[call.bulk],
                 request_id=call.jobs[0].request_id,
+                version=call.version,
             )
         except RequestError as error:
             call.fail(error)
+            self._tell_of(error, call)
         except Exception as error:
             call.fail(error)
             raise
@@ -259,6 +267,11 @@ class Scheduler:
             self._lines[call.model].observe(call.tokens, 1000 * call.elapsed_seconds())
         finally:
             self._ended(call)
+
+    def _tell_of(self, error: RequestError, call: EngineCall) -> None:
+        watch = self.watches.get((call.model, call.version))
+        if watch is not None and isinstance(error, BackendError) and not watch.done():
+            watch.set_result(error)
 
     def _ended(self, call: EngineCall) -> None:
         now = time.monotonic()

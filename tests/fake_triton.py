@@ -6,6 +6,7 @@ It stands at the wire, so that what is tested is the whole client and not a copy
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -32,6 +33,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         failure: status and message to fail every inference with.
         delay_seconds: time taken by an inference.
         override: changes a finished response into a malformed one.
+        versions: answers of single versions, by model and version, where they differ.
+        loaded: versions that a load has named, by model; without one, any version is there.
+        loads: every load, as model and versions.
+        load_failure: the reason that loads fail with, by the version that cannot be loaded.
+        version_failures: versions that fail every inference.
     """
 
     def __init__(self, models: dict[str, Answer] | None = None) -> None:
@@ -42,6 +48,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.delay_seconds = 0.0
         self.override: Callable[[Any], None] | None = None
         self.target = ""
+        self.versions: dict[tuple[str, str], Answer] = {}
+        self.loaded: dict[str, set[str]] = {}
+        self.loads: list[tuple[str, set[str]]] = []
+        self.load_failure: dict[str, str] = {}
+        self.version_failures: set[str] = set()
 
     async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
         return service_pb2.ServerLiveResponse(live=True)
@@ -61,9 +72,25 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             outputs=[tensor(name="logits", datatype="FP32", shape=[-1, 2])],
         )
 
+    async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802
+        config = json.loads(request.parameters["config"].string_param)
+        versions = set(config["version_policy"]["specific"]["versions"])
+        self.loads.append((request.model_name, versions))
+        for version, reason in self.load_failure.items():
+            if version in versions:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
+        self.loaded[request.model_name] = versions
+        return service_pb2.RepositoryModelLoadResponse()
+
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.requests.append(request)
         await self._check_model(request.model_name, context)
+        version = request.model_version
+        if version and version not in self.loaded.get(request.model_name, {version}):
+            message = f"'{request.model_name}' version {version} is not at ready state"
+            await context.abort(grpc.StatusCode.UNAVAILABLE, message)
+        if version in self.version_failures:
+            await context.abort(grpc.StatusCode.INTERNAL, "the engine broke")
         if self.failure is not None:
             await context.abort(*self.failure)
         try:
@@ -78,10 +105,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             tensor.name: np.frombuffer(content, "<i8").reshape(tuple(tensor.shape))
             for tensor, content in zip(request.inputs, request.raw_input_contents, strict=True)
         }
-        answer = self.models[request.model_name]
+        key = request.model_name, request.model_version
+        answer = self.versions.get(key) or self.models[request.model_name]
         values = answer(arrays["input_ids"], arrays["attention_mask"]).astype("<f4")
         response = service_pb2.ModelInferResponse(
-            model_name=request.model_name, model_version="1", id=request.id
+            model_name=request.model_name, model_version=request.model_version, id=request.id
         )
         response.outputs.add(name="logits", datatype="FP32", shape=values.shape)
         response.raw_output_contents.append(values.tobytes())

@@ -8,6 +8,7 @@ from typing import Any
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from core.card import Drift, EngineCard, Invariance, Verdict, write_card
+from engines.checksums import file_sha256
 
 WORDS = ["good", "bad", "film", "contract", "term", "the", "a", ".", ","]
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -64,9 +65,23 @@ def card(name: str, **changes: Any) -> EngineCard:
 def write_model(repository: Path, model_card: EngineCard) -> Path:
     """A model folder as the service reads it; its engine file is empty. Returns the version."""
     version = repository / model_card.name / model_card.version
-    version.mkdir(parents=True)
+    _write_files(version, b"")
     (version.parent / "config.pbtxt").write_text(f'name: "{model_card.name}"\n')
-    (version / "model.onnx").write_bytes(b"")
-    write_tokenizer(version / "tokenizer.json")
     write_card(model_card, version)
     return version
+
+
+def write_version(version: Path, model_card: EngineCard, engine: bytes = b"") -> None:
+    """A version folder that can be promoted: its card has the checksums of its files."""
+    _write_files(version, engine)
+    sums = {
+        "engine_sha256": file_sha256(version / "model.onnx"),
+        "tokenizer_sha256": file_sha256(version / "tokenizer.json"),
+    }
+    write_card(model_card.model_copy(update=sums), version)
+
+
+def _write_files(version: Path, engine: bytes) -> None:
+    version.mkdir(parents=True)
+    (version / "model.onnx").write_bytes(engine)
+    write_tokenizer(version / "tokenizer.json")

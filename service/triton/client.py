@@ -123,13 +123,15 @@ class TritonClient:
         timeout_ms: float,
         priority: int,
         request_id: str = "",
+        version: str = "",
     ) -> Float32Array:
         """Run a model on a batch of token ids and mask, both int64 [rows, tokens].
 
         Returns its first output, float32 [rows, anything]; the array is read-only. Segment ids
         (`token_type_ids`) are zeros. `timeout_ms` bounds the call; Triton is told it too, and
         `priority` (1 before 2), and heeds both where the model's queue policy allows. Cancelling
-        the task cancels the request, which leaves Triton's queue.
+        the task cancels the request, which leaves Triton's queue. `version` "" is the newest that
+        is loaded.
 
         Raises:
             DeadlineExceeded: no answer within `timeout_ms`.
@@ -139,7 +141,7 @@ class TritonClient:
         """
         if timeout_ms <= 0:
             raise DeadlineExceeded("no time is left to ask the model")
-        request = infer_request(model, input_ids, attention_mask, request_id)
+        request = infer_request(model, input_ids, attention_mask, request_id, version)
         request.parameters["timeout"].int64_param = max(1, round(timeout_ms * 1000))
         request.parameters["priority"].uint64_param = priority
         response = await self._call(self._stub.ModelInfer, request, timeout_ms / 1000)
@@ -193,7 +195,11 @@ class TritonClient:
 
 
 def infer_request(
-    model: str, input_ids: Int64Array, attention_mask: Int64Array, request_id: str
+    model: str,
+    input_ids: Int64Array,
+    attention_mask: Int64Array,
+    request_id: str,
+    version: str = "",
 ) -> Any:
     """The gRPC message that asks for one batch, its tensors as little-endian bytes."""
     shape = input_ids.shape
@@ -201,6 +207,7 @@ def infer_request(
     ids = np.ascontiguousarray(input_ids, "<i8").tobytes()
     return service_pb2.ModelInferRequest(
         model_name=model,
+        model_version=version,
         id=request_id,
         inputs=[
             tensor(name="input_ids", datatype="INT64", shape=shape),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
+from core.versions import VersionError, served_folder
 from service.errors import ServeError
 from service.triton.backends import SOURCES
 from service.triton.installation import package_folder
@@ -59,12 +61,22 @@ def check_model(folder: Path) -> None:
             f"`sub50 engines tune {folder.name} --reset`."
         )
     file_name = config.default_model_filename or DEFAULT_FILE_NAMES[config.backend]
-    versions = [path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()]
-    if not any((version / file_name).exists() for version in versions):
+    version = served_version(folder)
+    if version is None or not (folder / version / file_name).exists():
         raise ServeError(
-            f"The engine of model {folder.name} is missing: no {folder}/<version>/{file_name}. "
+            f"The engine of model {folder.name} is missing: no "
+            f"{folder}/{version or '<version>'}/{file_name}. "
             f"Build it with `sub50 engines build {folder.name}`."
         )
+
+
+def served_version(folder: Path) -> str | None:
+    """The version of a model that is served, None where it has none; ServeError if unclear."""
+    try:
+        version = served_folder(folder)
+    except VersionError as error:
+        raise ServeError(f"{error}.") from error
+    return None if version is None else version.name
 
 
 def read_config(path: Path) -> model_config_pb2.ModelConfig:
@@ -75,9 +87,14 @@ def read_config(path: Path) -> model_config_pb2.ModelConfig:
         raise ServeError(f"{path} cannot be read as a model configuration: {error}.") from error
 
 
-def embedded_config(folder: Path) -> str:
-    """A model's configuration for the embedded server, as JSON."""
+def embedded_config(folder: Path, versions: Sequence[str] = ()) -> str:
+    """A model's configuration for the embedded server, as JSON.
+
+    `versions` are those to load; where none is named, the file's own policy counts.
+    """
     config = _embedded(folder)
+    if versions:
+        config.version_policy.specific.versions[:] = [int(version) for version in versions]
     return str(json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None))
 
 

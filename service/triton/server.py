@@ -32,6 +32,7 @@ from service.triton.repository import (
     embedded_config,
     embedded_instances,
     models_in,
+    served_version,
 )
 
 # Triton gets a little longer than it gives itself, and the supervisor longer than that.
@@ -66,6 +67,8 @@ class EmbeddedTriton:
     ) -> None:
         self.repository = repository
         self.models = list(models) if models is not None else models_in(repository)
+        # What each model was loaded with, as JSON.
+        self.configs: dict[str, str] = {}
         self.start_timeout_seconds = start_timeout_seconds
         self._asked_ports = {"grpc": grpc_port, "metrics": metrics_port}
         if http_port is not None:
@@ -209,9 +212,9 @@ class EmbeddedTriton:
 
     def _load_models(self, probe: Probe, deadline: float) -> None:
         """Load every model and have it answer one request, or raise ServeError with the reason."""
-        configs = {model: embedded_config(self.repository / model) for model in self.models}
+        self.configs = {model: self._config(model) for model in self.models}
         remaining_seconds = max(deadline - time.monotonic(), 0)
-        reasons = probe.load(configs, self.control_metadata, remaining_seconds)
+        reasons = probe.load(self.configs, self.control_metadata, remaining_seconds)
         for model in self.models if not reasons else ():
             reason = probe.first_answer(model)
             if reason is not None:
@@ -228,6 +231,12 @@ class EmbeddedTriton:
             )
             told = "\n".join(lines).replace(models, str(self.repository))
             raise ServeError(f"{told}\nBuild it again with `sub50 engines build {min(reasons)}`.")
+
+    def _config(self, model: str) -> str:
+        folder = self.repository / model
+        version = served_version(folder)
+        assert version is not None  # check_repository has seen it
+        return embedded_config(folder, [version])
 
     @property
     def _too_late(self) -> str:

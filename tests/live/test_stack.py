@@ -39,10 +39,10 @@ def free_port() -> int:
 class Stack:
     """A running `sub50 serve`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *options: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
-            [SUB50, "serve", "--port", str(port)],
+            [SUB50, "serve", "--port", str(port), *options],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

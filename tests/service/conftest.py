@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,11 @@ import pytest
 import uvicorn
 
 from service.app import create_app
+from service.control import control_socket
+from service.hosted import HostedTriton
 from service.run import listen
 from service.settings import Settings
+from service.triton.loader import VersionLoader
 from tests.fake_triton import FakeTriton, running_fake_triton
 from tests.tiny import card, write_model
 
@@ -73,8 +79,9 @@ class Service:
 class _Running:
     """One event loop in a thread, with a fake Triton and a uvicorn server on it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, watch_seconds: float | None = None) -> None:
         self.settings = settings
+        self.watch_seconds = watch_seconds
         self.listener = listen(settings)
         self.ready = threading.Event()
         self.failure: BaseException | None = None
@@ -89,10 +96,23 @@ class _Running:
 
     async def _serve(self) -> None:
         async with running_fake_triton(MODELS) as self.triton:
-            app = create_app(self.settings, self.triton.target)
-            self.server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
-            self.ready.set()
-            await self.server.serve(sockets=[self.listener])
+            with self._control() as control:
+                app = create_app(self.settings, self.triton.target, hosted=self._hosted(control))
+                self.server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+                self.ready.set()
+                await self.server.serve(sockets=[self.listener])
+
+    def _control(self) -> AbstractContextManager[socket.socket | None]:
+        promotes = self.watch_seconds is not None
+        return control_socket(self.settings.repository) if promotes else nullcontext()
+
+    def _hosted(self, control: socket.socket | None) -> HostedTriton | None:
+        if self.watch_seconds is None or control is None:
+            return None
+        repository, target = self.settings.repository, self.triton.target
+        configs = {path.parent.name: "{}" for path in repository.glob("*/config.pbtxt")}
+        make_loader = partial(VersionLoader, target, (), configs)
+        return HostedTriton(control, make_loader, self.watch_seconds)
 
     def start(self) -> Service:
         self.thread.start()
@@ -123,12 +143,15 @@ StartService = Callable[..., Service]
 
 @pytest.fixture
 def start_service(repository: Path) -> Iterator[StartService]:
-    """`start_service(**settings)`: an API of its own for one test."""
+    """`start_service(**settings)`: an API of its own for one test.
+
+    With `watch_seconds`, one that can promote.
+    """
     running: list[tuple[_Running, Service]] = []
 
-    def start(**changes: Any) -> Service:
-        settings = Settings(port=0, repository=repository, **{**CALM, **changes})
-        process = _Running(settings)
+    def start(watch_seconds: float | None = None, **changes: Any) -> Service:
+        settings = Settings(**{"port": 0, "repository": repository, **CALM, **changes})
+        process = _Running(settings, watch_seconds)
         service = process.start()
         running.append((process, service))
         return service

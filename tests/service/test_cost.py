@@ -93,3 +93,15 @@ def test_more_tokens_always_cost_more_and_nothing_is_free(calls: list[tuple[int,
         line.observe(tokens, took_ms)
         assert line.line.overhead_ms >= 0
         assert line.line.ms_per_token > 0
+
+
+def test_another_engine_is_expected_to_take_so_many_times_as_long() -> None:
+    line, other = CostLine(Line(4.0, 0.1)), CostLine(Line(8.0, 0.2))
+    for tokens, took_ms in ((20, 7.0), (200, 26.0), (90, 12.0)):
+        line.observe(tokens, took_ms)
+        other.observe(tokens, 2 * took_ms)
+    line.scale(2.0)
+    assert line.predict_ms(100) == pytest.approx(other.predict_ms(100))
+    line.observe(60, 20.0)
+    other.observe(60, 20.0)
+    assert line.predict_ms(100) == pytest.approx(other.predict_ms(100))

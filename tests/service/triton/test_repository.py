@@ -47,7 +47,7 @@ def test_missing_folder_and_empty_folder_are_told_apart(tmp_path: Path) -> None:
 
 def test_missing_engine_is_named_with_the_command_that_builds_it(tmp_path: Path) -> None:
     write_model(tmp_path, "topics", engine=False)
-    with pytest.raises(ServeError, match=r"topics/<version>/model\.onnx.*engines build topics"):
+    with pytest.raises(ServeError, match=r"topics/1/model\.onnx.*engines build topics"):
         check_repository(tmp_path, ["topics"])
 
 

@@ -1,0 +1,149 @@
+"""Promote and roll back an engine again and again under load, and count what that costs.
+
+    .venv/bin/python -m benchmarks.promote_under_load [--rate 150] [--changes 10]
+
+Starts `sub50 serve` on a copy of `sentiment`, offers sentences in an open loop (Poisson), first
+with nothing else going on, then while another version and the first one take turns. The other one
+is the same engine with its logits shifted a little, so it costs the same. Needs the `loadtest`
+extra and a built engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from core.card import ENGINE_FILE, read_card, write_card
+from core.versions import served_folder
+from engines.checksums import file_sha256
+from loadtest.generate import generate
+from loadtest.percentiles import percentile
+from loadtest.plan import Plan
+from loadtest.records import ERROR, OK, REFUSED, TIMEOUT, Records
+from loadtest.stack import running_service
+
+MODEL = "sentiment"
+SHIFT = 0.25
+WARM_UP_SECONDS = 10.0
+PAUSE_SECONDS = 1.0
+
+
+def make_candidate(version: Path, target: Path, shift: float = SHIFT) -> None:
+    """A version folder whose engine moves the logits of `version` by `shift` (down, up)."""
+    target.mkdir(parents=True)
+    for path in version.iterdir():
+        shutil.copyfile(path, target / path.name)
+    model = onnx.load(version / ENGINE_FILE)
+    name = model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = [f"{each}.before" if each == name else each for each in node.output]
+    values = np.array([-shift, shift], dtype=np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(values, f"{name}.shift"))
+    model.graph.node.append(
+        helper.make_node("Add", [f"{name}.before", f"{name}.shift"], [name], f"{name}.shifted")
+    )
+    onnx.save(model, target / ENGINE_FILE)
+    changed = {
+        "engine_sha256": file_sha256(target / ENGINE_FILE),
+        "engine_bytes": (target / ENGINE_FILE).stat().st_size,
+    }
+    write_card(read_card(target).model_copy(update=changed), target)
+
+
+def change(repository: Path, *verb: str) -> tuple[float, dict[str, object]]:
+    """Run `sub50 engines …` and return how long it took and what it said."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        [Path(sys.executable).with_name("sub50"), "engines", *verb, "--json"],
+        env=os.environ | {"SUB50_REPOSITORY": str(repository)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"sub50 engines {' '.join(verb)} failed: {done.stderr}")
+    return time.monotonic() - begun, json.loads(done.stdout)
+
+
+def take_turns(repository: Path, candidate: Path, changes: int) -> list[tuple[str, float, float]]:
+    """So many promotions and roll-backs; for each its name, its time, and that to the switch."""
+    times = []
+    time.sleep(WARM_UP_SECONDS)
+    source = str(candidate)
+    for number in range(changes):
+        verb = ("promote", MODEL, source) if number % 2 == 0 else ("rollback", MODEL)
+        took_seconds, answer = change(repository, *verb)
+        times.append((verb[0], took_seconds, float(str(answer["seconds_to_switch"]))))
+        source = "2"
+        time.sleep(PAUSE_SECONDS)
+    return times
+
+
+def report(title: str, records: Records) -> None:
+    """Print counts and percentiles of what was sent after the warm-up."""
+    measured = records.measured(WARM_UP_SECONDS)
+    counts = {outcome: int(np.sum(measured.outcome == outcome)) for outcome in range(4)}
+    accepted_ms = measured.latency_us[measured.outcome == OK] / 1000
+    lag_ms = measured.lag_us / 1000
+    print(
+        f"{title}: {len(measured)} requests, {counts[ERROR] + counts[TIMEOUT]} failed, "
+        f"{counts[REFUSED]} refused, accepted P50 {percentile(accepted_ms, 50):.1f} ms, "
+        f"P99 {percentile(accepted_ms, 99):.1f} ms, over 50 ms {int(np.sum(accepted_ms > 50))} "
+        f"(the generator's own lag: P99 {percentile(lag_ms, 99):.1f} ms)"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rate", type=float, default=150.0, help="sentences per second")
+    parser.add_argument("--changes", type=int, default=10, help="promotions and roll-backs")
+    parser.add_argument("--quiet-seconds", type=float, default=60.0)
+    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    arguments = parser.parse_args()
+    version = served_folder(arguments.repository / MODEL)
+    if version is None:
+        raise SystemExit(f"no {MODEL} in {arguments.repository}: `sub50 engines build` first")
+    with tempfile.TemporaryDirectory(prefix="sub50-promote-") as work:
+        folder = Path(work)
+        repository = folder / "models"
+        shutil.copytree(version, repository / MODEL / "1")
+        for path in (arguments.repository / MODEL).glob("*.*"):
+            if path.is_file():
+                shutil.copy(path, repository / MODEL)
+        make_candidate(repository / MODEL / "1", folder / "candidate")
+        os.environ["SUB50_REPOSITORY"] = str(repository)
+        with running_service(folder / "service") as url:
+            measure(url, folder, repository, arguments)
+
+
+def measure(url: str, folder: Path, repository: Path, arguments: argparse.Namespace) -> None:
+    """The quiet run, and the one with promotions in it."""
+    common = {"host": url, "rate_per_second": arguments.rate, "warm_up_seconds": WARM_UP_SECONDS}
+    quiet = Plan(**common, duration_seconds=arguments.quiet_seconds, texts="sentence")
+    report("no promotion", generate(quiet, folder / "quiet"))
+    # About nine seconds each: loading, golden requests, five seconds of watching.
+    seconds = 10.0 * arguments.changes
+    plan = Plan(**common, duration_seconds=seconds, texts="sentence", seed=2)
+    with ThreadPoolExecutor(1) as pool:
+        turns = pool.submit(take_turns, repository, folder / "candidate", arguments.changes)
+        records = generate(plan, folder / "promoting")
+        times = turns.result()
+    report(f"{arguments.changes} promotions and roll-backs", records)
+    for verb, took_seconds, switch_seconds in times:
+        print(f"  {verb:9} {took_seconds:5.1f} s in all, {switch_seconds:4.1f} s to the switch")
+
+
+if __name__ == "__main__":
+    main()

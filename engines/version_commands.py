@@ -1,0 +1,92 @@
+"""The commands on versions of an engine: `sub50 engines promote`, `rollback`, `gate`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+Name = Annotated[str, typer.Argument(help="Which model.")]
+Repository = Annotated[
+    Path, typer.Option(help="Folder with the models.", envvar="SUB50_REPOSITORY")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with everything.")]
+DEFAULT_REPOSITORY = Path("model_repository")
+# Starting Python, hashing and copying an engine should not make a request late beside it.
+NICENESS = 10
+
+
+def add_version_commands(app: typer.Typer) -> None:
+    """Add the three commands to the group of those on engines."""
+    app.command("promote")(promote_engine)
+    app.command("rollback")(rollback_engine)
+    app.command("gate")(gate_engine)
+
+
+def promote_engine(
+    name: Name,
+    candidate: Annotated[
+        str, typer.Argument(help="A version folder made elsewhere, or a version that is there.")
+    ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Let labels and golden answers differ.")
+    ] = False,
+    repository: Repository = DEFAULT_REPOSITORY,
+    as_json: AsJson = False,
+) -> None:
+    """Serve another version of an engine, tried out first, while requests come in."""
+    _step_back()
+    from engines.promote_command import run_promote
+
+    _carry_out(lambda: run_promote(name, candidate, repository, force), as_json)
+
+
+def rollback_engine(
+    name: Name, repository: Repository = DEFAULT_REPOSITORY, as_json: AsJson = False
+) -> None:
+    """Serve the version of an engine again that served before."""
+    _step_back()
+    from engines.promote_command import run_rollback
+
+    _carry_out(lambda: run_rollback(name, repository), as_json)
+
+
+def gate_engine(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="By default the one served.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Labelled data, to gate accuracy too.")] = None,
+    base: Annotated[Path | None, typer.Option(help="Folder of the base encoder.")] = None,
+    repository: Repository = DEFAULT_REPOSITORY,
+    as_json: AsJson = False,
+) -> None:
+    """Measure an engine on disk again; exit 0 if it may be served, 1 if not."""
+    from engines.gate_command import run_gate
+
+    result = _carry_out(lambda: run_gate(name, version, repository, data, base), as_json)
+    raise typer.Exit(0 if result["passed"] else 1)
+
+
+def _step_back() -> None:
+    with suppress(OSError):
+        os.nice(NICENESS)
+
+
+def _carry_out(run: Callable[[], dict[str, Any]], as_json: bool) -> dict[str, Any]:
+    from engines.errors import EngineError
+
+    try:
+        result = run()
+    except EngineError as error:
+        console = Console(stderr=True)
+        line = f"error: {error}"
+        console.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False, indent=2))
+    return result

@@ -1,0 +1,202 @@
+"""Golden requests: a dozen texts that two versions of a model answer before one takes over.
+
+The new version's answers have to be finite, of the right shape, and in time. Its labels have to be
+those of the served one, where that one is sure: a label that hangs in the balance may fall to
+either side, of two equally good engines too. How many of the sure ones may differ follows from the
+cards: the share of labels that quantization changed in both engines, rounded up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import statistics
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from core.card import EngineCard
+from core.scores import sigmoid, softmax
+from core.tokenizer import pad
+from service.errors import PromotionError, RequestError
+from service.models import ServedModel
+from service.postprocess import DEFAULT_THRESHOLD
+from service.scheduler import InferenceBackend
+
+Floats = npt.NDArray[np.float32]
+
+SHORT = (
+    "Good.",
+    "A wonderful film, and not a minute too long.",
+    "The service was slow, the food was cold, and nobody said a word about it.",
+    "Shares fell after the bank cut its profit forecast for the second time this year.",
+    "The striker scored twice as the home team won the cup final.",
+    "This Agreement shall be governed by the laws of the State of New York.",
+    "The ministers met in Geneva on Monday to talk about a cease-fire.",
+    "Researchers have found a way to store data in glass for ten thousand years.",
+    "Either party may terminate this Agreement upon thirty days' written notice.",
+    "I would not recommend this to anyone; it broke on the second day.",
+)
+# About 60 and 130 tokens: the lengths that a request of one text may well have.
+GOLDEN_TEXTS = (*SHORT, " ".join(SHORT[1:5]), " ".join(SHORT))
+# From here on the served version counts as sure of a label.
+SURE_PROBABILITY = 0.75
+SURE_DISTANCE = 0.25
+# The best of so many: one slow call on a busy machine says nothing of the engine.
+TRIES = 3
+CALL_TIMEOUT_MS = 2000.0
+# Behind live requests, where Triton knows priorities, and never two calls on end: less than a
+# tenth of two cores.
+PRIORITY = 2
+PAUSE_SECONDS = 0.02
+# Two engines' times are compared on few calls: no more is believed.
+LARGEST_FACTOR = 5.0
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What the comparison found. `cost_factor`: the new version's time over the old one's."""
+
+    texts: int
+    labels_compared: int
+    labels_changed: int
+    labels_allowed: int
+    slowest_ms: float
+    cost_factor: float = field(default=1.0)
+
+
+async def compare(
+    served: ServedModel,
+    candidate: ServedModel,
+    backend: InferenceBackend,
+    *,
+    budget_ms: float,
+    same_labels: bool = True,
+) -> Golden:
+    """Ask both versions the golden texts and judge the candidate.
+
+    Args:
+        budget_ms: within which the candidate has to answer each text.
+        same_labels: whether its labels have to be those of the served version.
+
+    Raises:
+        PromotionError: the candidate does not hold; says what differs.
+    """
+    outputs, times_ms = await _answers(candidate, backend)
+    _check_values(candidate, outputs)
+    slowest_ms = max(times_ms)
+    if slowest_ms > budget_ms:
+        raise PromotionError(
+            f"version {candidate.version} of {candidate.name} takes {slowest_ms:.0f} ms for a "
+            f"golden request; {budget_ms:g} ms are promised"
+        )
+    expected, served_ms = await _answers(served, backend)
+    compared, changed = _labels(served.card, candidate.card, expected, outputs)
+    allowed = allowed_changes(served.card, candidate.card, compared)
+    if same_labels and changed > allowed:
+        raise PromotionError(
+            f"version {candidate.version} of {candidate.name} labels {changed} of {compared} "
+            f"golden requests otherwise than version {served.version}; {allowed} may differ "
+            "(--force serves it nevertheless)"
+        )
+    factor = statistics.median(a / b for a, b in zip(times_ms, served_ms, strict=True))
+    bounded = min(max(factor, 1 / LARGEST_FACTOR), LARGEST_FACTOR)
+    return Golden(len(GOLDEN_TEXTS), compared, changed, allowed, slowest_ms, bounded)
+
+
+async def answers_at_all(candidate: ServedModel, backend: InferenceBackend) -> None:
+    """Ask a version that has served before whether it still answers.
+
+    Raises:
+        PromotionError: it does not, or with values that are none.
+    """
+    outputs, _ = await _answers(candidate, backend)
+    _check_values(candidate, outputs)
+
+
+def allowed_changes(served: EngineCard, candidate: EngineCard, compared: int) -> int:
+    """How many of so many sure labels may differ between two engines."""
+    share = sum(
+        card.drift.labels_changed / card.drift.texts
+        for card in (served, candidate)
+        if card.drift.texts
+    )
+    return math.ceil(min(share, 1.0) * compared)
+
+
+async def _answers(
+    model: ServedModel, backend: InferenceBackend
+) -> tuple[list[Floats], list[float]]:
+    """Output of each golden text, float32 of shape (width,), and the best time of its calls."""
+    outputs, times_ms = [], []
+    for tokens in model.tokenizer.encode(GOLDEN_TEXTS):
+        input_ids, attention_mask = pad([tokens.ids])
+        best_ms = math.inf
+        for _ in range(TRIES):
+            await asyncio.sleep(PAUSE_SECONDS)
+            begun = time.monotonic()
+            try:
+                rows = await backend.infer(
+                    model.name,
+                    input_ids,
+                    attention_mask,
+                    timeout_ms=CALL_TIMEOUT_MS,
+                    priority=PRIORITY,
+                    version=model.version,
+                )
+            except RequestError as error:
+                raise PromotionError(
+                    f"version {model.version} of {model.name} does not answer a golden request: "
+                    f"{error}"
+                ) from error
+            best_ms = min(best_ms, 1000 * (time.monotonic() - begun))
+        outputs.append(np.array(rows[0]))
+        times_ms.append(best_ms)
+    return outputs, times_ms
+
+
+def _check_values(model: ServedModel, outputs: list[Floats]) -> None:
+    told = f"version {model.version} of {model.name}"
+    widths = {len(output) for output in outputs}
+    if model.card.output == "logits" and widths != {len(model.card.labels)}:
+        raise PromotionError(
+            f"{told} answers with {', '.join(map(str, sorted(widths)))} numbers for "
+            f"{len(model.card.labels)} labels"
+        )
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise PromotionError(f"{told} answers a golden request with values that are no numbers")
+    if model.card.output == "embedding":
+        norms = [float(np.linalg.norm(output)) for output in outputs]
+        if max(abs(norm - 1) for norm in norms) > 0.01:
+            raise PromotionError(f"{told} answers with vectors that are not of length 1")
+    if all(np.array_equal(outputs[0], output) for output in outputs[1:]):
+        raise PromotionError(f"{told} gives all golden requests the same answer")
+
+
+def _labels(
+    served: EngineCard, candidate: EngineCard, expected: list[Floats], found: list[Floats]
+) -> tuple[int, int]:
+    """How many labels of which the served engine is sure were compared, and how many differ."""
+    if served.output == "embedding" or len(served.labels) < 2:  # numbers, not labels
+        return 0, 0
+    if served.problem_type == "multi_label":
+        before, after = _decisions(served, expected), _decisions(candidate, found)
+        sure = before[1]
+        return int(sure.sum()), int((before[0] != after[0])[sure].sum())
+    compared = changed = 0
+    for old, new in zip(expected, found, strict=True):
+        if softmax(old).max() >= SURE_PROBABILITY:
+            compared += 1
+            changed += served.labels[int(old.argmax())] != candidate.labels[int(new.argmax())]
+    return compared, changed
+
+
+def _decisions(
+    card: EngineCard, outputs: list[Floats]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether each label is given, and whether that is sure, both bool of (texts, labels)."""
+    limits = np.array(card.thresholds or [DEFAULT_THRESHOLD] * len(card.labels))
+    above = sigmoid(np.stack(outputs)) - limits
+    return above > 0, np.abs(above) >= SURE_DISTANCE

@@ -1,0 +1,74 @@
+"""Has the embedded Triton load and unload versions of models that it serves.
+
+A load names every version that is to be there: those that are loaded already go on as they are,
+new ones are loaded beside them, and the others are let go once their last request is answered. If
+one cannot be loaded, all stays as it was
+(https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_management.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from service.errors import PromotionError
+from service.triton.client import CHANNEL_OPTIONS
+from service.triton.server import EmbeddedTriton, plain_reason
+
+LOAD_SECONDS = 120.0
+
+
+class VersionLoader:
+    """One channel to the embedded Triton, with leave to load models.
+
+    `configs` are those that the models were loaded with, as JSON: a config.pbtxt that was changed
+    since counts from the next start on, as it always did.
+
+    Make it inside a running event loop and use it in that loop only.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        metadata: tuple[tuple[str, str], ...],
+        configs: Mapping[str, str],
+    ) -> None:
+        self._metadata = metadata
+        self._configs = configs
+        self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    @classmethod
+    def of(cls, triton: EmbeddedTriton) -> VersionLoader:
+        """The loader of an embedded Triton that is started."""
+        return cls(triton.grpc_target, triton.control_metadata, triton.configs)
+
+    async def keep(self, model: str, versions: Collection[str]) -> None:
+        """Have exactly these versions of a model loaded, and return when they are.
+
+        Raises:
+            PromotionError: one cannot be loaded, with Triton's reason; then those that were
+                loaded before still are.
+        """
+        config = json.loads(self._configs[model])
+        ordered = sorted(versions, key=int)
+        config["version_policy"] = {"specific": {"versions": ordered}}
+        request = service_pb2.RepositoryModelLoadRequest(model_name=model)
+        request.parameters["config"].string_param = json.dumps(config)
+        try:
+            await self._stub.RepositoryModelLoad(
+                request, metadata=self._metadata, timeout=LOAD_SECONDS
+            )
+        except grpc.aio.AioRpcError as error:
+            reason = plain_reason(error.details() or error.code().name)
+            raise PromotionError(
+                f"Triton cannot load version {' and '.join(ordered)} of {model} side by side: "
+                f"{reason}"
+            ) from error
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
