@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,8 +63,8 @@ def make_candidate(version: Path, target: Path, shift: float = SHIFT) -> None:
     write_card(read_card(target).model_copy(update=changed), target)
 
 
-def change(repository: Path, *verb: str) -> tuple[float, dict[str, object]]:
-    """Run `sub50 engines …` and return how long it took and what it said."""
+def change(repository: Path, *verb: str) -> str:
+    """Run `sub50 engines …` and return how long it took, or why it was refused."""
     begun = time.monotonic()
     done = subprocess.run(
         [Path(sys.executable).with_name("sub50"), "engines", *verb, "--json"],
@@ -72,34 +73,37 @@ def change(repository: Path, *verb: str) -> tuple[float, dict[str, object]]:
         text=True,
         check=False,
     )
+    took_seconds = time.monotonic() - begun
     if done.returncode != 0:
-        raise SystemExit(f"sub50 engines {' '.join(verb)} failed: {done.stderr}")
-    return time.monotonic() - begun, json.loads(done.stdout)
+        return f"{verb[0]:9} refused after {took_seconds:.1f} s: {done.stderr.strip()}"
+    switch_seconds = float(json.loads(done.stdout)["seconds_to_switch"])
+    return f"{verb[0]:9} {took_seconds:5.1f} s in all, {switch_seconds:4.1f} s to the switch"
 
 
-def take_turns(repository: Path, candidate: Path, changes: int) -> list[tuple[str, float, float]]:
-    """So many promotions and roll-backs; for each its name, its time, and that to the switch."""
-    times = []
+def take_turns(repository: Path, candidate: Path, changes: int) -> list[str]:
+    """So many promotions and roll-backs; for each what came of it."""
+    told = []
     time.sleep(WARM_UP_SECONDS)
     source = str(candidate)
     for number in range(changes):
         verb = ("promote", MODEL, source) if number % 2 == 0 else ("rollback", MODEL)
-        took_seconds, answer = change(repository, *verb)
-        times.append((verb[0], took_seconds, float(str(answer["seconds_to_switch"]))))
-        source = "2"
+        told.append(change(repository, *verb))
+        source = "2" if (repository / MODEL / "2").is_dir() else source
         time.sleep(PAUSE_SECONDS)
-    return times
+    return told
 
 
 def report(title: str, records: Records) -> None:
     """Print counts and percentiles of what was sent after the warm-up."""
     measured = records.measured(WARM_UP_SECONDS)
-    counts = {outcome: int(np.sum(measured.outcome == outcome)) for outcome in range(4)}
+    refused = int(np.sum(measured.outcome == REFUSED))
+    failed = measured.status[(measured.outcome == ERROR) | (measured.outcome == TIMEOUT)]
+    by_status = ", ".join(f"{n} of {status}" for status, n in sorted(Counter(failed).items()))
     accepted_ms = measured.latency_us[measured.outcome == OK] / 1000
     lag_ms = measured.lag_us / 1000
     print(
-        f"{title}: {len(measured)} requests, {counts[ERROR] + counts[TIMEOUT]} failed, "
-        f"{counts[REFUSED]} refused, accepted P50 {percentile(accepted_ms, 50):.1f} ms, "
+        f"{title}: {len(measured)} requests, {len(failed)} failed ({by_status or 'none'}), "
+        f"{refused} refused, accepted P50 {percentile(accepted_ms, 50):.1f} ms, "
         f"P99 {percentile(accepted_ms, 99):.1f} ms, over 50 ms {int(np.sum(accepted_ms > 50))} "
         f"(the generator's own lag: P99 {percentile(lag_ms, 99):.1f} ms)"
     )
@@ -139,10 +143,10 @@ def measure(url: str, folder: Path, repository: Path, arguments: argparse.Namesp
     with ThreadPoolExecutor(1) as pool:
         turns = pool.submit(take_turns, repository, folder / "candidate", arguments.changes)
         records = generate(plan, folder / "promoting")
-        times = turns.result()
+        told = turns.result()
     report(f"{arguments.changes} promotions and roll-backs", records)
-    for verb, took_seconds, switch_seconds in times:
-        print(f"  {verb:9} {took_seconds:5.1f} s in all, {switch_seconds:4.1f} s to the switch")
+    for line in told:
+        print(f"  {line}")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         loads: every load, as model and versions.
         load_failure: the reason that loads fail with, by the version that cannot be loaded.
         version_failures: versions that fail every inference.
+        version_delays: more time taken by an inference, by version.
     """
 
     def __init__(self, models: dict[str, Answer] | None = None) -> None:
@@ -53,6 +54,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.loads: list[tuple[str, set[str]]] = []
         self.load_failure: dict[str, str] = {}
         self.version_failures: set[str] = set()
+        self.version_delays: dict[str, float] = {}
 
     async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
         return service_pb2.ServerLiveResponse(live=True)
@@ -94,7 +96,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         if self.failure is not None:
             await context.abort(*self.failure)
         try:
-            await asyncio.sleep(self.delay_seconds)
+            await asyncio.sleep(self.delay_seconds + self.version_delays.get(version, 0.0))
         except asyncio.CancelledError:
             self.cancelled += 1
             raise

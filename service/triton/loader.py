@@ -9,12 +9,15 @@ one cannot be loaded, all stays as it was
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from service.errors import PromotionError
+from service.triton.backends import sub50_aside
 from service.triton.client import CHANNEL_OPTIONS
 from service.triton.server import EmbeddedTriton, plain_reason
 
@@ -25,7 +28,8 @@ class VersionLoader:
     """One channel to the embedded Triton, with leave to load models.
 
     `configs` are those that the models were loaded with, as JSON: a config.pbtxt that was changed
-    since counts from the next start on, as it always did.
+    since counts from the next start on, as it always did. `scratch` is Triton's temporary folder,
+    where that is known.
 
     Make it inside a running event loop and use it in that loop only.
     """
@@ -35,8 +39,10 @@ class VersionLoader:
         target: str,
         metadata: tuple[tuple[str, str], ...],
         configs: Mapping[str, str],
+        scratch: Path | None = None,
     ) -> None:
         self._metadata = metadata
+        self._marker = scratch / sub50_aside.MARKER if scratch is not None else None
         self._configs = configs
         self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
@@ -44,7 +50,7 @@ class VersionLoader:
     @classmethod
     def of(cls, triton: EmbeddedTriton) -> VersionLoader:
         """The loader of an embedded Triton that is started."""
-        return cls(triton.grpc_target, triton.control_metadata, triton.configs)
+        return cls(triton.grpc_target, triton.control_metadata, triton.configs, triton.scratch)
 
     async def keep(self, model: str, versions: Collection[str]) -> None:
         """Have exactly these versions of a model loaded, and return when they are.
@@ -59,15 +65,28 @@ class VersionLoader:
         request = service_pb2.RepositoryModelLoadRequest(model_name=model)
         request.parameters["config"].string_param = json.dumps(config)
         try:
-            await self._stub.RepositoryModelLoad(
-                request, metadata=self._metadata, timeout=LOAD_SECONDS
-            )
+            with self._aside():
+                await self._stub.RepositoryModelLoad(
+                    request, metadata=self._metadata, timeout=LOAD_SECONDS
+                )
         except grpc.aio.AioRpcError as error:
             reason = plain_reason(error.details() or error.code().name)
             raise PromotionError(
                 f"Triton cannot load version {' and '.join(ordered)} of {model} side by side: "
                 f"{reason}"
             ) from error
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Processes that start meanwhile keep to one core until they are ready."""
+        if self._marker is None:
+            yield
+            return
+        self._marker.touch()
+        try:
+            yield
+        finally:
+            self._marker.unlink(missing_ok=True)
 
     async def close(self) -> None:
         """Close the channel."""

@@ -111,6 +111,11 @@ class EmbeddedTriton:
         return ((CONTROL_METADATA_KEY, self._started.control_token),)
 
     @property
+    def scratch(self) -> Path:
+        """The private folder that it runs in, which is the temporary one of its processes too."""
+        return self._started.scratch
+
+    @property
     def log_path(self) -> Path:
         """Triton's log: errors only, nothing of what is asked."""
         return self._log_path or self._started.scratch / "triton.log"

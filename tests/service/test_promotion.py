@@ -185,10 +185,12 @@ def test_a_candidate_that_is_too_slow_is_told(
 ) -> None:
     service = start_service(WATCH_SECONDS, repository=folder, interactive_timeout_ms=30)
     service.triton.loaded = {"sentiment": {"1"}}
-    service.triton.delay_seconds = 0.05
+    service.triton.version_delays = {"2": 0.3}
     with pytest.raises(EngineError, match="30 ms are promised"):
         promote("sentiment", str(candidate), folder)
     assert service.triton.loaded == {"sentiment": {"1"}}
+    service.triton.version_delays = {"1": 0.3, "2": 0.3}
+    assert promote("sentiment", str(candidate), folder)["version"] == "2", "no slower than before"
 
 
 def test_a_full_disk_switches_nothing(

@@ -7,7 +7,6 @@ What the backends share: everything but the engine itself. Lies beside every bac
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from sub50_aside import CORES
 from sub50_runs import Costs, gather, padded_lengths, plan_runs
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -246,7 +246,7 @@ def thread_count(text: str) -> int:
 
 def usable_cores() -> int:
     """Cores this process may run on: its affinity, and the container's CPU limit if lower."""
-    cores = len(os.sched_getaffinity(0))
+    cores = len(CORES)
     try:
         quota, period = CGROUP_CPU_LIMIT.read_text().split()
         return max(1, min(cores, math.ceil(int(quota) / int(period))))

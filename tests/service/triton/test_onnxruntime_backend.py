@@ -163,7 +163,7 @@ def test_cores_are_those_of_the_container(
     backend: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, cores: int
 ) -> None:
     batches = sys.modules["sub50_batches"]
-    monkeypatch.setattr(batches.os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(batches, "CORES", set(range(8)))
     monkeypatch.setattr(batches, "CGROUP_CPU_LIMIT", tmp_path / "cpu.max")
     if limit:
         (tmp_path / "cpu.max").write_text(limit + "\n")

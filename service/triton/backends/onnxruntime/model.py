@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import sub50_aside  # isort: skip  (acts on import, for the sake of the imports below)
 import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
@@ -49,6 +50,8 @@ class TritonPythonModel:
             )
         except Exception as error:
             raise pb_utils.TritonModelException(f"{path}: {error}") from error
+        finally:
+            sub50_aside.step_back()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer a batch of requests."""
