@@ -97,7 +97,7 @@ class EngineCard(Record):
     description: str
     task: Literal["classify", "summarize"]
     output: Literal["logits", "embedding"]
-    problem_type: Literal["single_label", "multi_label"] = "single_label"
+    problem_type: Literal["single_label", "multi_label", "regression"] = "single_label"
     labels: list[str]
     thresholds: list[float] | None = Field(
         default=None, description="per label, for multi_label: the label is given above it"

@@ -30,9 +30,12 @@ def classifications(
     top_k: int | None = None,
     raw_scores: bool = False,
 ) -> list[Classification]:
-    """Labels for each row of `logits`, float32 of shape (texts, labels)."""
+    """Labels for each row of `logits`, float32 of shape (texts, labels).
+
+    A regression has one label, whose score is the value itself, raw or not.
+    """
     multi = card.problem_type == "multi_label"
-    probabilities = sigmoid(logits) if multi else softmax(logits)
+    probabilities = probabilities_of(card, logits)
     shown = logits if raw_scores else probabilities
     results = []
     for row, text_tokens in enumerate(tokens):
@@ -57,6 +60,13 @@ def classifications(
             )
         )
     return results
+
+
+def probabilities_of(card: EngineCard, logits: Floats) -> Floats:
+    """Scores as the card's kind of problem has them; same shape, float32."""
+    if card.problem_type == "regression":
+        return logits
+    return sigmoid(logits) if card.problem_type == "multi_label" else softmax(logits)
 
 
 def summary_of(

@@ -45,7 +45,10 @@ class ClassifyRequest(RequestModel):
         "right",
         description="Which side of a text that is too long is cut off; `error` refuses it.",
     )
-    raw_scores: bool = Field(False, description="Logits instead of probabilities.")
+    raw_scores: bool = Field(
+        False,
+        description="Logits instead of probabilities; a regression's score is its value anyway.",
+    )
 
 
 class SummarizeRequest(RequestModel):
@@ -79,10 +82,16 @@ class LabelScore(ResponseModel):
 
 
 class Classification(ResponseModel):
-    """One text's labels. For a multi-label model `label` lists those over their threshold."""
+    """One text's labels.
+
+    For a multi-label model `label` lists those over their threshold; a regression has one label,
+    whose score is the value.
+    """
 
     label: str | list[str]
-    score: float | None = Field(description="Of `label`; the highest where it is a list, if any.")
+    score: float | None = Field(
+        description="Of `label`; the highest where it is a list, if any; of a regression the value."
+    )
     scores: list[LabelScore]
     tokens: int = Field(description="Tokens that the model saw, special tokens included.")
     truncated: bool

@@ -36,6 +36,8 @@ ParametersT = TypeVar("ParametersT", bound=BaseModel)
 PREDICT_MODEL = "sentiment"
 # What the Hugging Face task returns when top_k is not given.
 HF_DEFAULT_TOP_K = 5
+# What makes scores of logits, by the card's problem type.
+NATURAL_FUNCTIONS = {"single_label": "softmax", "multi_label": "sigmoid", "regression": "none"}
 
 
 def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
@@ -118,9 +120,10 @@ async def _labels(
     pipeline: Pipeline, card: EngineCard, parsed: HuggingFaceRequest, call: Call
 ) -> list[list[dict[str, Any]]]:
     parameters = _parameters(TextClassificationParameters, parsed.parameters)
-    natural = "sigmoid" if card.problem_type == "multi_label" else "softmax"
+    natural = NATURAL_FUNCTIONS[card.problem_type]
     if parameters.function_to_apply not in (None, "none", natural):
-        message = f"model {card.name!r} gives {natural} scores, or none"
+        message = f"model {card.name!r} gives {natural} scores"
+        message += "" if natural == "none" else ", or none"
         raise InvalidFields([FieldError("parameters.function_to_apply", message)])
     request = ClassifyRequest(
         input=parsed.inputs,

@@ -35,6 +35,16 @@ def test_multi_label_lists_the_labels_over_their_thresholds() -> None:
     assert second.score is None
 
 
+def test_a_regressions_score_is_its_value() -> None:
+    regression = card("m", problem_type="regression", labels=["stars"])
+    for raw in (False, True):
+        (result,) = classifications(
+            regression, np.array([[4.25]], np.float32), TOKENS, raw_scores=raw
+        )
+        assert (result.label, result.score) == ("stars", 4.25)
+        assert [item.score for item in result.scores] == [4.25]
+
+
 def test_summary_sentences_are_slices_in_document_order() -> None:
     document = "The first one matters. The second one does not. The third one matters most."
     spans = split_sentences(document)
