@@ -117,6 +117,9 @@ class EngineCard(Record):
     training: dict[str, object] | None = Field(
         default=None, description="the adapter's own record: data, seed, figures"
     )
+    imported: dict[str, object] | None = Field(
+        default=None, description="the checkpoint that it was imported from: files, export"
+    )
     tools: dict[str, str]
     machine: str
     built_at: str

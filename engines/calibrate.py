@@ -39,6 +39,16 @@ def linear_inputs(model: onnx.ModelProto) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def watched(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """A copy of the model that gives the named values too, in that order, behind its output."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    copy.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+    )
+    return copy
+
+
 def channel_ranges(model: onnx.ModelProto, rows: Iterable[list[int]]) -> dict[str, ChannelRange]:
     """Range of every channel of every linear layer's input, by the input's name.
 
@@ -48,12 +58,7 @@ def channel_ranges(model: onnx.ModelProto, rows: Iterable[list[int]]) -> dict[st
             padding has no say in the scales.
     """
     names = linear_inputs(model)
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    watched.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
-    )
-    session = open_session(watched)
+    session = open_session(watched(model, names))
     ranges: dict[str, ChannelRange] = {}
     for row in rows:
         values = session.run(names, feed(*pad([row], len(row))))

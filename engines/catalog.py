@@ -89,5 +89,8 @@ def specs(names: Sequence[str] | None = None) -> list[ModelSpec]:
     unknown = [name for name in names or () if name not in CATALOG]
     if unknown:
         known = ", ".join(CATALOG)
-        raise EngineError(f"unknown model {', '.join(unknown)}; the models are {known}")
+        raise EngineError(
+            f"unknown model {', '.join(unknown)}; the models are {known}. An imported engine is "
+            "made anew with `sub50 engines import --force`, and not tuned"
+        )
     return [CATALOG[name] for name in names] if names else list(CATALOG.values())

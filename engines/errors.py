@@ -25,3 +25,7 @@ class GateError(EngineError):
 
 class PromotionError(EngineError):
     """A version could not be made the one that is served; the one before still is."""
+
+
+class CheckpointError(EngineError):
+    """A checkpoint cannot be imported: something is missing, corrupt, or of another kind."""

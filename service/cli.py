@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-engines_app = typer.Typer(help="Build and list the engines that are served.", no_args_is_help=True)
+engines_app = typer.Typer(help="Build, import, promote and list engines.", no_args_is_help=True)
 add_version_commands(engines_app)
 app.add_typer(engines_app, name="engines")
 app.add_typer(loadtest_app, name="loadtest")
@@ -164,6 +164,37 @@ def build(
         raise fail(str(error)) from None
     if as_json:
         _print_json([card.model_dump(mode="json") for card in cards])
+
+
+@engines_app.command("import")
+def import_engine(
+    source: Annotated[str, typer.Argument(help="A checkpoint's folder, or its id on the hub.")],
+    name: Annotated[str, typer.Option(help="What the model is to be called.")],
+    labels: Annotated[
+        str | None, typer.Option(help="Names of the labels: a,b,… instead of the checkpoint's.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Labelled texts, JSON lines or CSV: calibrates, measures accuracy."),
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace a model of that name.")] = False,
+    repository: Repository = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a Hugging Face text classifier an INT8 engine that is served like the others."""
+    from engines.errors import EngineError
+    from engines.importing import Import, import_checkpoint
+
+    folder = load_settings(repository=repository).repository
+    names = tuple(label.strip() for label in labels.split(",")) if labels else ()
+    try:
+        card = import_checkpoint(Import(source, name, names, data, force), folder)
+    except EngineError as error:
+        raise fail(str(error)) from None
+    if as_json:
+        _print_json(card.model_dump(mode="json"))
+    else:
+        stderr.print(f"Serve it with `sub50 serve`, ask for it as model {name}.", highlight=False)
 
 
 @engines_app.command("list")

@@ -63,3 +63,15 @@ def test_a_binary_file_is_no_document(tmp_path: Path) -> None:
     result = runner.invoke(app, ["summarize", str(path)])
     assert result.exit_code == 1
     assert "UTF-8" in result.stderr
+
+
+def test_an_import_says_what_is_wrong_with_the_checkpoint(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    options = ["--name", "mine", "--repository", str(repository)]
+    result = runner.invoke(app, ["engines", "import", str(tmp_path), *options])
+    assert result.exit_code == 1
+    assert "no config.json" in result.stderr
+    assert not repository.exists()
+    result = runner.invoke(app, ["engines", "import", str(tmp_path), *options[2:], "--name", "a b"])
+    assert result.exit_code == 1
+    assert "--name 'a b'" in result.stderr
