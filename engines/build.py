@@ -92,7 +92,6 @@ def engine_table(repository: Path) -> Table:
     """The engines of a repository, with what was measured of them, for a terminal."""
     table = Table(title=f"Engines in {repository}", title_justify="left")
     table.add_column("model", no_wrap=True)
-    table.add_column("served", no_wrap=True)
     table.add_column("precision", no_wrap=True)
     for heading in ("MB", "accuracy", "change", "invariance", "1x32", "8x128"):
         table.add_column(heading, justify="right")
@@ -100,8 +99,7 @@ def engine_table(repository: Path) -> Table:
         p50_ms = {(timing.batch, timing.tokens): f"{timing.p50_ms:.1f}" for timing in card.timings}
         accuracies = [f"{100 * figures.accuracy:.1f} %" for figures in card.accuracy]
         table.add_row(
-            f"{card.name} {card.version}",
-            "yes" if is_served(card, repository) else "",
+            f"{card.name} {card.version}{'' if is_served(card, repository) else ' ○'}",
             card.precision,
             f"{card.engine_bytes / 1e6:.0f}",
             "\n".join(accuracies) or "–",
@@ -112,7 +110,7 @@ def engine_table(repository: Path) -> Table:
         )
     table.caption = (
         "change: mean change of a score against FP32; invariance: largest change with batch-mates "
-        "or padding; 1x32, 8x128: P50 in ms of batch x tokens"
+        "or padding; 1x32, 8x128: P50 in ms of batch x tokens; ○: another version is served"
     )
     table.caption_justify = "left"
     return table

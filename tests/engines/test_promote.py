@@ -166,7 +166,8 @@ def test_the_list_marks_what_is_served(repository: Path, candidate: Path) -> Non
     found = {item["version"]: item["served"] for item in json.loads(listed.stdout)}
     assert found == {"1": True, "2": False}
     table = runner.invoke(app, arguments).stdout
-    assert table.count("yes") == 1
+    assert "sentiment 2 ○" in table
+    assert "sentiment 1 ○" not in table
 
 
 def test_the_command_says_what_happened(repository: Path, candidate: Path) -> None:
