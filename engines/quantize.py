@@ -172,7 +172,7 @@ def quantize(
             rewriter.node("Add", [product, bias], output)
         else:
             rewriter.nodes.append(node)
-    return _assemble(model, rewriter, constants)
+    return assembled(model, rewriter, constants)
 
 
 def _linears(model: onnx.ModelProto, constants: Mapping[str, onnx.TensorProto]) -> list[Linear]:
@@ -202,9 +202,10 @@ def scale_and_zero(low: float, high: float) -> tuple[float, int]:
     return scale, round(-low / scale)
 
 
-def _assemble(
+def assembled(
     model: onnx.ModelProto, rewriter: Rewriter, constants: Mapping[str, onnx.TensorProto]
 ) -> onnx.ModelProto:
+    """`model` with the rewritten nodes, and those of its `constants` that they still take."""
     used = {name for node in rewriter.nodes for name in node.input}
     kept = {name: t for name, t in constants.items() if name in used} | rewriter.constants
     quantized = onnx.ModelProto()

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from engines.calibrate import ChannelRange
 from engines.constants import share_constants
 from engines.linear_layers import Layer, is_floored
-from engines.quantize import Linear, Rewriter, scale_and_zero
+from engines.quantize import Linear, Rewriter, assembled, scale_and_zero
 
 WORDS_INDEX = "input_ids"
 SMALLEST_GATED_RANGE = 1e-6
@@ -60,7 +60,9 @@ def quantize_imported(
             rewriter.embeddings(node, numpy_helper.to_array(constants[table]))
         else:
             rewriter.nodes.append(node)
-    return _assemble(model, rewriter, constants)
+    quantized = assembled(model, rewriter, constants)
+    share_constants(quantized)
+    return quantized
 
 
 def _write(rewriter: Rewriter, layer: Layer, seen: ChannelRange) -> None:
@@ -123,19 +125,3 @@ def _word_table(model: onnx.ModelProto) -> str | None:
     }
     takers = [name for node in model.graph.node for name in node.input if name in tables]
     return takers[0] if len(takers) == 1 else None
-
-
-def _assemble(
-    model: onnx.ModelProto, rewriter: Rewriter, constants: Mapping[str, onnx.TensorProto]
-) -> onnx.ModelProto:
-    """The rewritten graph, with every constant that it needs in it once."""
-    used = {name for node in rewriter.nodes for name in node.input}
-    kept = {name: t for name, t in constants.items() if name in used} | rewriter.constants
-    quantized = onnx.ModelProto()
-    quantized.CopyFrom(model)
-    del quantized.graph.node[:]
-    del quantized.graph.initializer[:]
-    quantized.graph.node.extend(rewriter.nodes)
-    quantized.graph.initializer.extend(kept.values())
-    share_constants(quantized)
-    return quantized
