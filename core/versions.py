@@ -95,13 +95,14 @@ def served_folder(folder: Path) -> Path | None:
     """
     served = read_served(folder)
     if served is None:
-        return versions_of(folder)[-1] if versions_of(folder) else None
+        versions = versions_of(folder)
+        return versions[-1] if versions else None
     version = folder / served.version
     if not version.is_dir():
-        there = ", ".join(path.name for path in versions_of(folder)) or "none"
         raise VersionError(
             f"{served_path(folder)} names version {served.version}, but there is no {version} "
-            f"(versions there: {there}); put it back, or remove that file to serve the newest"
+            f"(versions there: {names(versions_of(folder))}); put it back, or remove that file to "
+            "serve the newest"
         )
     return version
 

@@ -13,7 +13,7 @@ from core.versions import VersionError, names, served_folder, versions_of
 from engines import base, gate
 from engines.build import ingredients_of, reference_graph
 from engines.catalog import specs
-from engines.checksums import file_sha256
+from engines.checksums import changed_files
 from engines.errors import EngineError
 from engines.merge import ADAPTERS
 from engines.record import Ingredients, Measured, probes
@@ -47,7 +47,11 @@ def run_gate(
         drift, invariance = measured.held_still(probes(spec, data))
         accuracies = measured.accuracies(data) if data else []
     verdict = gate.judge(drift, invariance, accuracies)
-    reasons = [*_changed_files(folder, card), *verdict.reasons]
+    changed = [
+        f"{file} is not the file that the card was made for"
+        for file, *_ in changed_files(folder, card)
+    ]
+    reasons = [*changed, *verdict.reasons]
     said = "passes the gate" if not reasons else f"is refused: {'; '.join(reasons)}"
     console.print(f"{name} {folder.name} {said}.", markup=False)
     return {
@@ -82,15 +86,6 @@ def _card(folder: Path) -> EngineCard:
         return read_card(folder)
     except (FileNotFoundError, ValidationError) as error:
         raise EngineError(f"{folder} has no card that can be read: {error}") from error
-
-
-def _changed_files(folder: Path, card: EngineCard) -> list[str]:
-    expected = {ENGINE_FILE: card.engine_sha256, TOKENIZER_FILE: card.tokenizer_sha256}
-    return [
-        f"{file} is not the file that the card was made for"
-        for file, sha256 in expected.items()
-        if file_sha256(folder / file) != sha256
-    ]
 
 
 def _require_same_origin(card: EngineCard, ingredients: Ingredients) -> None:

@@ -31,7 +31,7 @@ from core.versions import (
     whole_card,
     write_served,
 )
-from engines.checksums import file_sha256
+from engines.checksums import changed_files
 from engines.errors import PromotionError
 from engines.model_config import CONFIG_FILE, read_config
 
@@ -169,16 +169,11 @@ def _checked(source: Path, folder: Path, served: EngineCard, force: bool) -> Eng
         card = read_card(source)
     except ValidationError as error:
         raise PromotionError(f"{source / CARD_FILE} is not a card: {error}") from error
-    for file, expected in (
-        (ENGINE_FILE, card.engine_sha256),
-        (TOKENIZER_FILE, card.tokenizer_sha256),
-    ):
-        found = file_sha256(source / file)
-        if found != expected:
-            raise PromotionError(
-                f"{source / file} is not the file that its card was made for (SHA-256 "
-                f"{found[:12]}…, the card says {expected[:12]}…); build it anew"
-            )
+    for file, found, expected in changed_files(source, card):
+        raise PromotionError(
+            f"{source / file} is not the file that its card was made for (SHA-256 "
+            f"{found[:12]}…, the card says {expected[:12]}…); build it anew"
+        )
     against = conflicts(served, card, force)
     if against:
         raise PromotionError(f"{source} cannot be served as {folder.name}: {'; '.join(against)}")
