@@ -158,7 +158,9 @@ def measure_rouge(path: Path, ranking: Ranking, max_sentences: int = 1) -> dict[
     try:
         from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped]
     except ImportError as error:
-        raise EngineError("ROUGE needs the dev extra: make setup-dev") from error
+        raise EngineError(
+            "ROUGE needs the evaluate extra: pip install 'sub50[evaluate]'"
+        ) from error
     names = ["rouge1", "rouge2", "rougeL"]
     scorer = RougeScorer(names, use_stemmer=True)
     measured = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from engines.merge import METADATA_KEY
 
 CHECKPOINT = "checkpoint.pt"
 MOST_ROWS = 64
+AfterEpoch = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,15 @@ class Trainer:
         self.step = 0
 
     def run(
-        self, train: list[LabelledText], validation: dict[str, list[LabelledText]]
+        self,
+        train: list[LabelledText],
+        validation: dict[str, list[LabelledText]],
+        after_epoch: AfterEpoch | None = None,
     ) -> list[dict[str, Any]]:
         """Train for the recipe's epochs; returns one record of figures an epoch.
+
+        `after_epoch` is called with each record once its checkpoint is written; what it raises
+        ends the training.
 
         Raises:
             DataError: there is nothing to train on, or only one label.
@@ -173,6 +180,8 @@ class Trainer:
                 progress.console.print(record)
                 history.append(record)
                 self._checkpoint(history)
+                if after_epoch:
+                    after_epoch(record)
         return history
 
     def _step(

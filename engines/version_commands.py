@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,14 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+
+from engines.commands import (
+    DEFAULT_REPOSITORY,
+    AsJson,
+    Base,
+    Repository,
+    carry_out,
+    print_json,
+)
 
 Name = Annotated[str, typer.Argument(help="Which model.")]
-Repository = Annotated[
-    Path, typer.Option(help="Folder with the models.", envvar="SUB50_REPOSITORY")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with everything.")]
-DEFAULT_REPOSITORY = Path("model_repository")
 # Starting Python, hashing and copying an engine should not make a request late beside it.
 NICENESS = 10
 
@@ -44,7 +46,7 @@ def promote_engine(
     _step_back()
     from engines.promote_command import run_promote
 
-    _carry_out(lambda: run_promote(name, candidate, repository, force), as_json)
+    _shown(lambda: run_promote(name, candidate, repository, force), as_json)
 
 
 def rollback_engine(
@@ -54,21 +56,21 @@ def rollback_engine(
     _step_back()
     from engines.promote_command import run_rollback
 
-    _carry_out(lambda: run_rollback(name, repository), as_json)
+    _shown(lambda: run_rollback(name, repository), as_json)
 
 
 def gate_engine(
     name: Name,
     version: Annotated[str | None, typer.Argument(help="By default the one served.")] = None,
     data: Annotated[Path | None, typer.Option(help="Labelled data, to gate accuracy too.")] = None,
-    base: Annotated[Path | None, typer.Option(help="Folder of the base encoder.")] = None,
+    base: Base = None,
     repository: Repository = DEFAULT_REPOSITORY,
     as_json: AsJson = False,
 ) -> None:
     """Measure an engine on disk again; exit 0 if it may be served, 1 if not."""
     from engines.gate_command import run_gate
 
-    result = _carry_out(lambda: run_gate(name, version, repository, data, base), as_json)
+    result = _shown(lambda: run_gate(name, version, repository, data, base), as_json)
     raise typer.Exit(0 if result["passed"] else 1)
 
 
@@ -77,16 +79,8 @@ def _step_back() -> None:
         os.nice(NICENESS)
 
 
-def _carry_out(run: Callable[[], dict[str, Any]], as_json: bool) -> dict[str, Any]:
-    from engines.errors import EngineError
-
-    try:
-        result = run()
-    except EngineError as error:
-        console = Console(stderr=True)
-        line = f"error: {error}"
-        console.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+def _shown(run: Callable[[], dict[str, Any]], as_json: bool) -> dict[str, Any]:
+    result = carry_out(run)
     if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False, indent=2))
+        print_json(result)
     return result

@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from engines.version_commands import add_version_commands
+from engines.cli import engines_app
 from loadtest.cli import loadtest_app
 from service.ask import DEFAULT_URL, AskError, ask, show_labels, show_summary
 from service.errors import ServeError
@@ -22,8 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-engines_app = typer.Typer(help="Build, import, promote and list engines.", no_args_is_help=True)
-add_version_commands(engines_app)
 app.add_typer(engines_app, name="engines")
 app.add_typer(loadtest_app, name="loadtest")
 stderr = Console(stderr=True)
@@ -138,107 +136,6 @@ def summarize(
     limits = {"max_sentences": sentences, "max_words": words, "ratio": ratio}
     answer = _ask(url, "/v1/summarize", {"input": _file_text(document), "model": model, **limits})
     _show(answer, as_json, show_summary)
-
-
-@engines_app.command("build")
-def build(
-    names: Annotated[list[str] | None, typer.Argument(help="Which models; all by default.")] = None,
-    repository: Repository = None,
-    base: Annotated[
-        Path | None, typer.Option(help="Folder of the base encoder; fetched by default.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Labelled data to measure accuracy on, for the card.")
-    ] = None,
-    force: Annotated[bool, typer.Option(help="Build even what is up to date.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Merge, quantize, check and write engines into the model repository."""
-    from engines.build import build_engines
-    from engines.errors import EngineError
-
-    settings = load_settings(repository=repository)
-    try:
-        cards = build_engines(names or None, settings.repository, base, data, force)
-    except EngineError as error:
-        raise fail(str(error)) from None
-    if as_json:
-        _print_json([card.model_dump(mode="json") for card in cards])
-
-
-@engines_app.command("import")
-def import_engine(
-    source: Annotated[str, typer.Argument(help="A checkpoint's folder, or its id on the hub.")],
-    name: Annotated[str, typer.Option(help="What the model is to be called.")],
-    labels: Annotated[
-        str | None, typer.Option(help="Names of the labels: a,b,… instead of the checkpoint's.")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Labelled texts, JSON lines or CSV: calibrates, measures accuracy."),
-    ] = None,
-    force: Annotated[bool, typer.Option(help="Replace a model of that name.")] = False,
-    repository: Repository = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a Hugging Face text classifier an INT8 engine that is served like the others."""
-    from engines.errors import EngineError
-    from engines.importing import Import, import_checkpoint
-
-    folder = load_settings(repository=repository).repository
-    names = tuple(label.strip() for label in labels.split(",")) if labels else ()
-    try:
-        card = import_checkpoint(Import(source, name, names, data, force), folder)
-    except EngineError as error:
-        raise fail(str(error)) from None
-    if as_json:
-        _print_json(card.model_dump(mode="json"))
-    else:
-        stderr.print(f"Serve it with `sub50 serve`, ask for it as model {name}.", highlight=False)
-
-
-@engines_app.command("list")
-def list_engines(repository: Repository = None, as_json: AsJson = False) -> None:
-    """List the engines on disk with what was measured of them."""
-    from engines.build import engine_table, is_served, read_cards
-
-    folder = load_settings(repository=repository).repository
-    if as_json:
-        cards = read_cards(folder)
-        _print_json([{**c.model_dump(mode="json"), "served": is_served(c, folder)} for c in cards])
-    else:
-        Console().print(engine_table(folder))
-
-
-@engines_app.command("tune")
-def tune(
-    names: Annotated[list[str] | None, typer.Argument(help="Which models; all by default.")] = None,
-    lengths: Annotated[str, typer.Option(help="Texts' tokens:weight.")] = "25:0.7,128:0.3",
-    runtime: Annotated[str | None, typer.Option(help="Only onnxruntime or openvino.")] = None,
-    precision: Annotated[str | None, typer.Option(help="Only int8, fp32 or bf16.")] = None,
-    seconds: Annotated[
-        float, typer.Option(min=0.1, help="For each candidate at each batch size.")
-    ] = 1.2,
-    data: Annotated[Path | None, typer.Option(help="Labelled data, to gate accuracy too.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw latency over throughput, SVG.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, write nothing.")] = False,
-    reset: Annotated[bool, typer.Option("--reset", help="Go back to what was built.")] = False,
-    base: Annotated[Path | None, typer.Option(help="Folder of the base encoder.")] = None,
-    repository: Repository = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure the ways to run engines on this machine, and serve with the best."""
-    from engines.errors import EngineError
-    from engines.tune_command import Choice, run_reset, run_tune
-
-    folder = load_settings(repository=repository).repository
-    choice = Choice(lengths, runtime, precision, seconds, base, data, dry_run)
-    try:
-        result = run_reset(names, folder) if reset else run_tune(names, folder, choice, plot)
-    except EngineError as error:
-        raise fail(str(error)) from None
-    if as_json:
-        _print_json(result)
 
 
 def _text_of(argument: str) -> str:

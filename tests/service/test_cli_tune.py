@@ -11,9 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from engines.catalog import CATALOG
+from engines.making_commands import tune
 from engines.model_config import write_model_files
 from engines.tune import Choice
-from service.cli import app, tune
+from service.cli import app
 from tests.tiny import card, write_model
 
 runner = CliRunner()

@@ -1,0 +1,15 @@
+"""The group of commands `sub50 engines`. A verb's heavy imports wait until it is asked for."""
+
+from __future__ import annotations
+
+import typer
+
+from engines.making_commands import add_making_commands
+from engines.version_commands import add_version_commands
+
+engines_app = typer.Typer(help="Build, import, promote and list engines.", no_args_is_help=True)
+for add in (
+    add_making_commands,
+    add_version_commands,
+):
+    add(engines_app)

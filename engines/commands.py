@@ -1,0 +1,37 @@
+"""What the commands of `sub50 engines` share: their options, and how an error is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from engines.errors import EngineError
+
+Repository = Annotated[
+    Path, typer.Option(help="Folder with the models.", envvar="SUB50_REPOSITORY")
+]
+Base = Annotated[Path | None, typer.Option(help="Folder of the base encoder; fetched by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with everything.")]
+DEFAULT_REPOSITORY = Path("model_repository")
+Result = TypeVar("Result")
+
+
+def carry_out(run: Callable[[], Result]) -> Result:
+    """Run a command; an EngineError becomes a line on standard error and exit status 1."""
+    try:
+        return run()
+    except EngineError as error:
+        console = Console(stderr=True)
+        line = f"error: {error}"
+        console.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+def print_json(value: Any) -> None:
+    """Print to standard output, where `--json` asks for it."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,0 +1,112 @@
+"""The commands that make engines: `sub50 engines build`, `import`, `tune`, and `list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from engines.commands import (
+    DEFAULT_REPOSITORY,
+    AsJson,
+    Base,
+    Repository,
+    carry_out,
+    print_json,
+)
+
+
+def add_making_commands(app: typer.Typer) -> None:
+    """Add the four commands to the group of those on engines."""
+    app.command("build")(build)
+    app.command("import")(import_engine)
+    app.command("list")(list_engines)
+    app.command("tune")(tune)
+
+
+def build(
+    names: Annotated[list[str] | None, typer.Argument(help="Which models; all by default.")] = None,
+    repository: Repository = DEFAULT_REPOSITORY,
+    base: Base = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled data to measure accuracy on, for the card.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Build even what is up to date.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Merge, quantize, check and write engines into the model repository."""
+    from engines.build import build_engines
+
+    cards = carry_out(lambda: build_engines(names or None, repository, base, data, force))
+    if as_json:
+        print_json([card.model_dump(mode="json") for card in cards])
+
+
+def import_engine(
+    source: Annotated[str, typer.Argument(help="A checkpoint's folder, or its id on the hub.")],
+    name: Annotated[str, typer.Option(help="What the model is to be called.")],
+    labels: Annotated[
+        str | None, typer.Option(help="Names of the labels: a,b,… instead of the checkpoint's.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Labelled texts, JSON lines or CSV: calibrates, measures accuracy."),
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace a model of that name.")] = False,
+    repository: Repository = DEFAULT_REPOSITORY,
+    as_json: AsJson = False,
+) -> None:
+    """Make a Hugging Face text classifier an INT8 engine that is served like the others."""
+    from engines.importing import Import, import_checkpoint
+
+    names = tuple(label.strip() for label in labels.split(",")) if labels else ()
+    wanted = Import(source, name, names, data, force)
+    card = carry_out(lambda: import_checkpoint(wanted, repository))
+    if as_json:
+        print_json(card.model_dump(mode="json"))
+    else:
+        Console(stderr=True).print(
+            f"Serve it with `sub50 serve`, ask for it as model {name}.", highlight=False
+        )
+
+
+def list_engines(repository: Repository = DEFAULT_REPOSITORY, as_json: AsJson = False) -> None:
+    """List the engines on disk with what was measured of them."""
+    from engines.build import engine_table, is_served, read_cards
+
+    if as_json:
+        cards = read_cards(repository)
+        print_json(
+            [{**c.model_dump(mode="json"), "served": is_served(c, repository)} for c in cards]
+        )
+    else:
+        Console().print(engine_table(repository))
+
+
+def tune(
+    names: Annotated[list[str] | None, typer.Argument(help="Which models; all by default.")] = None,
+    lengths: Annotated[str, typer.Option(help="Texts' tokens:weight.")] = "25:0.7,128:0.3",
+    runtime: Annotated[str | None, typer.Option(help="Only onnxruntime or openvino.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Only int8, fp32 or bf16.")] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="For each candidate at each batch size.")
+    ] = 1.2,
+    data: Annotated[Path | None, typer.Option(help="Labelled data, to gate accuracy too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw latency over throughput, SVG.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, write nothing.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Go back to what was built.")] = False,
+    base: Base = None,
+    repository: Repository = DEFAULT_REPOSITORY,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the ways to run engines on this machine, and serve with the best."""
+    from engines.tune_command import Choice, run_reset, run_tune
+
+    choice = Choice(lengths, runtime, precision, seconds, base, data, dry_run)
+    result = carry_out(
+        lambda: run_reset(names, repository) if reset else run_tune(names, repository, choice, plot)
+    )
+    if as_json:
+        print_json(result)
