@@ -11,12 +11,13 @@ from rich.console import Console
 from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card
 from core.versions import VersionError, names, served_folder, versions_of
 from engines import base, gate
-from engines.build import ingredients_of, reference_graph
 from engines.catalog import specs
 from engines.checksums import changed_files
 from engines.errors import EngineError
+from engines.making import ingredients_of, reference_graph
+from engines.material import default_material
 from engines.merge import ADAPTERS
-from engines.record import Ingredients, Measured, probes
+from engines.record import Ingredients, Measured
 
 
 def run_gate(
@@ -44,8 +45,9 @@ def run_gate(
         ingredients = ingredients_of(spec, base.ensure_base(base_folder), adapters)
         _require_same_origin(card, ingredients)
         measured = Measured(ingredients, folder, reference_graph(ingredients))
-        drift, invariance = measured.held_still(probes(spec, data))
-        accuracies = measured.accuracies(data) if data else []
+        material = default_material(spec, data)
+        drift, invariance = measured.held_still(material.probes)
+        accuracies = measured.accuracies(material.labelled)
     verdict = gate.judge(drift, invariance, accuracies)
     changed = [
         f"{file} is not the file that the card was made for"

@@ -74,7 +74,7 @@ def import_engine(
 
 def list_engines(repository: Repository = DEFAULT_REPOSITORY, as_json: AsJson = False) -> None:
     """List the engines on disk with what was measured of them."""
-    from engines.build import engine_table, is_served, read_cards
+    from engines.listing import engine_table, is_served, read_cards
 
     if as_json:
         cards = read_cards(repository)

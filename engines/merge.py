@@ -1,5 +1,7 @@
-"""Reads a trained adapter and merges it into the base with NumPy.
+"""Reads what was trained of the base and puts it in with NumPy.
 
+It is a low-rank update of all layers, or whole weights of the first few layers or all, in place of
+the base's: metadata `kind` is then "weights" and `layers` says how many the encoder keeps.
 Low-rank adaptation (Hu et al. 2021, arXiv:2106.09685): W' = W + (alpha / rank) B A.
 """
 
@@ -25,15 +27,18 @@ PREFIX = "base_model.model."
 # All metadata is JSON under one key: safetensors writes several in an order that changes from
 # run to run, and with it the file's checksum.
 METADATA_KEY = "sub50"
+WEIGHTS = "weights"
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A low-rank update of the base and a head.
+    """What was trained of the base, and a head.
 
-    `tensors` are float32 by peft's names; `head_weight` (labels, hidden); `head_bias` (labels,).
+    `tensors` are float32: a low-rank update by peft's names, or, where `layers` says how many
+    layers the encoder keeps, weights by the base's names. `head_weight` (labels, hidden);
+    `head_bias` (labels,).
     """
 
     tensors: Mapping[str, Array]
@@ -42,6 +47,7 @@ class Adapter:
     scale: float
     sha256: str
     card: dict[str, Any]
+    layers: int | None = None
 
 
 def read_adapter(folder: Path, base_sha256: str, labels: tuple[str, ...]) -> Adapter:
@@ -65,7 +71,8 @@ def read_adapter(folder: Path, base_sha256: str, labels: tuple[str, ...]) -> Ada
         with safe_open(path, framework="numpy") as file:
             metadata = json.loads((file.metadata() or {})[METADATA_KEY])
             tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
-        scale = float(metadata["alpha"]) / float(metadata["rank"])
+        layers = int(metadata["layers"]) if metadata.get("kind") == WEIGHTS else None
+        scale = 1.0 if layers else float(metadata["alpha"]) / float(metadata["rank"])
         trained_on, trained_labels = metadata["base_sha256"], tuple(metadata["labels"])
         head_weight, head_bias = tensors.pop("head.weight"), tensors.pop("head.bias")
     except (SafetensorError, KeyError, ValueError) as error:
@@ -74,15 +81,41 @@ def read_adapter(folder: Path, base_sha256: str, labels: tuple[str, ...]) -> Ada
         raise AdapterError(f"{path} was trained on another base: {trained_on}, not {base_sha256}")
     if trained_labels != labels:
         raise AdapterError(f"{path} tells apart {trained_labels}, but the model says {labels}")
-    return Adapter(tensors, head_weight, head_bias, scale, found, card)
+    return Adapter(tensors, head_weight, head_bias, scale, found, card, layers)
+
+
+def trained_labels(folder: Path) -> tuple[str, ...]:
+    """The labels that the card of an adapter folder names.
+
+    Raises:
+        AdapterError: there is no card, or it names none.
+    """
+    labels = _read_card(folder).get("labels")
+    if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
+        raise AdapterError(f"{folder / CARD_FILE}: field 'labels' must be a list of names")
+    return tuple(labels)
 
 
 def merge(weights: Mapping[str, Array], adapter: Adapter) -> dict[str, Array]:
-    """New weights with the adapter added; those of the base are left as they are.
+    """New weights with what was trained; those of the base are left as they are.
 
     Raises:
         AdapterError: the adapter has a matrix that the base lacks or that does not fit.
     """
+    return _replace(weights, adapter) if adapter.layers else _add(weights, adapter)
+
+
+def _replace(weights: Mapping[str, Array], adapter: Adapter) -> dict[str, Array]:
+    for name, tensor in adapter.tensors.items():
+        if name not in weights or tensor.shape != weights[name].shape:
+            there = weights[name].shape if name in weights else "none"
+            raise AdapterError(
+                f"the trained {name} {tensor.shape} does not fit the base's, {there}; train it anew"
+            )
+    return {**weights, **adapter.tensors}
+
+
+def _add(weights: Mapping[str, Array], adapter: Adapter) -> dict[str, Array]:
     merged = dict(weights)
     for down_name in sorted(adapter.tensors):
         if not down_name.endswith(".lora_A.weight"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
@@ -13,18 +14,15 @@ import numpy as np
 import onnx
 
 from core.card import ENGINE_FILE, TOKENIZER_FILE, Accuracy, Drift, EngineCard, Invariance, Timing
-from core.sentences import split_sentences
 from core.tokenizer import TextTokenizer
 from engines import base, gate, measure
 from engines.catalog import MAX_TOKENS, ModelSpec
 from engines.checksums import file_sha256
-from engines.data import read_labelled, read_rows
+from engines.data import LabelledText
+from engines.material import Material
 from engines.merge import Adapter
 from engines.schemes import SCHEME, SCHEME_NOTES
-from engines.texts import probe_texts
 
-PROBE_TEXTS = 96
-PROBE_TEXTS_OF_A_DATA_SET = 500
 TOOLS = ("onnx", "onnxruntime", "numpy", "tokenizers")
 
 
@@ -49,9 +47,9 @@ class Measured:
         self.reference_session = measure.open_session(reference)
         self.tokenizer = TextTokenizer(folder / TOKENIZER_FILE, MAX_TOKENS)
 
-    def held_still(self, texts: list[str]) -> tuple[Drift, Invariance]:
+    def held_still(self, texts: Sequence[str]) -> tuple[Drift, Invariance]:
         """Drift against the unquantized graph, and invariance, over `texts`."""
-        rows = [tokens.ids for tokens in self.tokenizer.encode(texts)]
+        rows = [tokens.ids for tokens in self.tokenizer.encode(list(texts))]
         alone = measure.answers_alone(self.engine_session, rows)
         expected = measure.answers_alone(self.reference_session, rows)
         return (
@@ -59,11 +57,10 @@ class Measured:
             measure.invariance(self.engine_session, rows, alone, gate.INVARIANCE_LIMIT),
         )
 
-    def accuracies(self, data: Path) -> list[Accuracy]:
-        """Accuracy on each of the model's labelled files below `data`."""
+    def accuracies(self, labelled: Mapping[str, Sequence[LabelledText]]) -> list[Accuracy]:
+        """Accuracy on each labelled data set."""
         result = []
-        for name in self.spec.data:
-            items = read_labelled(data / name, self.spec.labels)
+        for name, items in labelled.items():
             rows = [tokens.ids for tokens in self.tokenizer.encode([item.text for item in items])]
             order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
             sorted_rows = [rows[index] for index in order]
@@ -79,32 +76,17 @@ class Measured:
         return measure.timings(path, self.reference)
 
 
-def probes(spec: ModelSpec, data: Path | None) -> list[str]:
-    """Texts for drift and invariance: 500 of the model's own kind, or ours without data."""
-    if data is None:
-        return probe_texts(PROBE_TEXTS)
-    texts = [item.text for name in spec.data for item in read_labelled(data / name, spec.labels)]
-    for name in spec.documents:
-        for row in read_rows(data / name):
-            document = str(row["text"])
-            texts += [document[start:end] for start, end in split_sentences(document)]
-    # Evenly over all files, in an order that mixes lengths.
-    chosen = np.random.default_rng(50).permutation(len(texts))[:PROBE_TEXTS_OF_A_DATA_SET]
-    return [texts[index] for index in chosen]
-
-
 def measured_card(
     ingredients: Ingredients,
     folder: Path,
     version: str,
     reference: onnx.ModelProto,
-    data: Path | None,
+    material: Material,
 ) -> EngineCard:
     """Measure the engine file in `folder` against its unquantized graph, and judge it."""
-    spec = ingredients.spec
     measured = Measured(ingredients, folder, reference)
-    drift, invariance = measured.held_still(probes(spec, data))
-    accuracies = measured.accuracies(data) if data else []
+    drift, invariance = measured.held_still(material.probes)
+    accuracies = measured.accuracies(material.labelled)
     return EngineCard(
         **_identity(ingredients),
         version=version,

@@ -23,9 +23,10 @@ from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard, Tuning, read_card
 from core.tokenizer import TextTokenizer
 from core.versions import VersionError, served_folder
 from engines import base, tune_gate, tune_measure
-from engines.build import VERSION, ingredients_of, reference_graph
+from engines.build import VERSION
 from engines.catalog import ModelSpec, specs
 from engines.errors import EngineError
+from engines.making import ingredients_of, reference_graph
 from engines.merge import ADAPTERS
 from engines.model_config import CONFIG_FILE, config_text, model_config, tuned_config
 from engines.record import Ingredients, machine

@@ -12,9 +12,8 @@ from core.card import Accuracy, Verdict
 from core.tokenizer import TextTokenizer
 from engines import gate, measure
 from engines.catalog import ModelSpec
-from engines.data import read_labelled
+from engines.material import default_material
 from engines.measure import Engine, Floats
-from engines.record import probes
 from engines.runtimes import Candidate, open_engine
 
 
@@ -25,12 +24,11 @@ class Examiner:
         self, spec: ModelSpec, tokenizer: TextTokenizer, reference: Engine, data: Path | None
     ) -> None:
         self.spec = spec
-        self.rows = [tokens.ids for tokens in tokenizer.encode(probes(spec, data))]
+        material = default_material(spec, data)
+        self.rows = [tokens.ids for tokens in tokenizer.encode(list(material.probes))]
         self.expected = measure.answers_alone(reference, self.rows)
         self.labelled: list[tuple[str, list[list[int]], NDArray[np.int64], Floats]] = []
-        for name in spec.data if data else ():
-            assert data is not None
-            items = read_labelled(data / name, spec.labels)
+        for name, items in material.labelled.items():
             encoded = tokenizer.encode([item.text for item in items])
             # By length: a batch then has hardly any padding.
             order = sorted(range(len(items)), key=lambda index: len(encoded[index].ids))

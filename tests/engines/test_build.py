@@ -8,11 +8,12 @@ import pytest
 from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, read_card
 from core.tokenizer import TextTokenizer
 from engines.base import CACHE, SHA256, WEIGHTS_FILE
-from engines.build import build_engines, engine_table, read_cards
+from engines.build import build_engines
 from engines.catalog import CATALOG
 from engines.checksums import file_sha256
 from engines.errors import AdapterError, BaseModelError, EngineError
 from engines.gate import INVARIANCE_LIMIT
+from engines.listing import engine_table, read_cards
 from engines.measure import answers_alone, invariance, open_session
 from engines.model_config import REPOSITORY, config_text, is_tuned, read_config, tuned_config
 from engines.runtimes import Candidate

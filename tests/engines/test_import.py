@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from core.card import ENGINE_FILE, read_card
-from engines.build import engine_table, read_cards
 from engines.checksums import file_sha256
 from engines.errors import EngineError, GateError
 from engines.importing import Import, import_checkpoint
+from engines.listing import engine_table, read_cards
 from engines.model_config import read_config
 from tests.engines.tiny_checkpoints import LABELS, write_checkpoint
 

@@ -124,3 +124,25 @@ def test_a_matrix_that_the_base_lacks_is_named(tmp_path: Path) -> None:
     adapter = read_adapter(tmp_path, BASE_SHA256, LABELS)
     with pytest.raises(AdapterError, match=r"layer\.9"):
         merge(tiny_weights(), adapter)
+
+
+def test_whole_weights_take_the_place_of_the_bases(tmp_path: Path) -> None:
+    weights = tiny_weights()
+    name = f"{TARGET}.weight"
+    path = write_adapter(tmp_path) / ADAPTER_FILE
+    head_weight, head_bias = tiny_head()
+    tensors = {name: weights[name] * 2, "head.weight": head_weight, "head.bias": head_bias}
+    metadata = {"kind": "weights", "layers": 2, "labels": LABELS, "base_sha256": BASE_SHA256}
+    save_file(tensors, path, metadata={METADATA_KEY: json.dumps(metadata)})
+    write_card(tmp_path)
+    adapter = read_adapter(tmp_path, BASE_SHA256, LABELS)
+    assert adapter.layers == 2
+    merged = merge(weights, adapter)
+    np.testing.assert_array_equal(merged.pop(name), weights.pop(name) * 2)
+    assert all(merged[each] is weights[each] for each in weights)
+
+    wrong = {"encoder.layer.9.output.dense.weight": head_weight}
+    save_file({**tensors, **wrong}, path, metadata={METADATA_KEY: json.dumps(metadata)})
+    write_card(tmp_path)
+    with pytest.raises(AdapterError, match=r"encoder\.layer\.9\.output"):
+        merge(tiny_weights(), read_adapter(tmp_path, BASE_SHA256, LABELS))
