@@ -22,14 +22,21 @@ Result = TypeVar("Result")
 
 
 def carry_out(run: Callable[[], Result]) -> Result:
-    """Run a command; an EngineError becomes a line on standard error and exit status 1."""
+    """Run a command; what goes wrong becomes a line on standard error and exit status 1.
+
+    That is an EngineError, or what the operating system says: a full disk, a missing permission.
+    """
     try:
         return run()
     except EngineError as error:
-        console = Console(stderr=True)
-        line = f"error: {error}"
-        console.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        reason = str(error)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        reason = f"{error.strerror or error}{where}"
+    line = f"error: {reason}"
+    console = Console(stderr=True)
+    console.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
 
 
 def print_json(value: Any) -> None:
