@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engines.errors import DataError
+
+# What a text file raises that is cut short, or was never one.
+UNREADABLE = (UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -25,20 +29,24 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of a `.jsonl` or `.jsonl.gz` file.
 
     Raises:
-        DataError: the file is missing or a line is not a JSON object; names the line.
+        DataError: the file is missing or cannot be read, or a line is not a JSON object; names
+            the line.
     """
     if not path.is_file():
         raise DataError(f"no data file at {path}; pass the folder that holds it with --data")
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}:{number}: not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{path}:{number}: expected an object with text and label")
-            yield row
+    try:
+        with opener(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise DataError(f"{path}:{number}: not JSON: {error}") from error
+                if not isinstance(row, dict):
+                    raise DataError(f"{path}:{number}: expected an object with text and label")
+                yield row
+    except UNREADABLE as error:
+        raise DataError(f"{path} is not JSON lines in UTF-8: {error}") from error
 
 
 def read_labelled(path: Path, labels: tuple[str, ...]) -> list[LabelledText]:
