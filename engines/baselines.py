@@ -20,6 +20,9 @@ _WORD = re.compile(r"\w+")
 _DAMPING = 0.85
 _LEXRANK_THRESHOLD = 0.1
 _ITERATIONS = 100
+# What every word of the document counts for in a summary that lacks it, so that the divergence
+# from it stays finite.
+_KLSUM_SMOOTHING = 0.01
 
 
 def first_sentences(sentences: Sequence[str]) -> Scores:
@@ -56,11 +59,38 @@ def textrank(sentences: Sequence[str]) -> Scores:
     return _pagerank(weights)
 
 
+def klsum(sentences: Sequence[str]) -> Scores:
+    """Each next sentence keeps KL(document || summary) least (Haghighi and Vanderwende 2009).
+
+    Over unigrams, with 0.01 added to every count of the summary. The paper stops when the summary
+    is full; here all sentences are added, and the later one is, the less it scores.
+    """
+    counts = _count_matrix(sentences)
+    places, words = np.nonzero(counts)
+    times = counts[places, words]
+    total = counts.sum()
+    share = counts.sum(axis=0) / total if total else counts.sum(axis=0)
+    # KL(P || Q) is least where the sum of P log Q is largest.
+    lengths = counts.sum(axis=1)
+    held = np.full(counts.shape[1], _KLSUM_SMOOTHING)
+    left = np.ones(len(sentences), dtype=bool)
+    scores = np.zeros(len(sentences))
+    for place in range(len(sentences)):
+        gains = share[words] * np.log1p(times / held[words])
+        agreement = np.bincount(places, gains, len(sentences)) - np.log(held.sum() + lengths)
+        best = int(np.where(left, agreement, -np.inf).argmax())
+        scores[best] = -place
+        held += counts[best]
+        left[best] = False
+    return scores
+
+
 BASELINES: dict[str, Callable[[Sequence[str]], Scores]] = {
     "first sentences": first_sentences,
     "random": random_sentences,
     "LexRank": lexrank,
     "TextRank": textrank,
+    "KLSum": klsum,
 }
 
 
