@@ -8,11 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from core.sentences import Span
-from engines.baselines import BASELINES
 from engines.contracts import (
     KEEP,
     overlapping,
@@ -21,8 +19,7 @@ from engines.contracts import (
     stands_for,
     training_sentences,
 )
-from engines.errors import DataError, EngineError
-from engines.evaluate_summaries import Engine, baseline_rankings, measure_touched, summarize
+from engines.errors import DataError
 
 FEE = "The Buyer pays the fee within ten days."
 LATE = "Late fees are due at once and without notice."
@@ -125,40 +122,3 @@ def test_bad_rows_are_named(tmp_path: Path, row: dict[str, Any], field: str) -> 
     path = write(tmp_path / "bad.jsonl.gz", [{"text": "Fine.", "spans": []}, row])
     with pytest.raises(DataError, match=rf"bad\.jsonl\.gz:2: field '{field}'"):
         read_contracts(path)
-
-
-def test_a_passage_is_touched_by_any_chosen_sentence(contracts: Path) -> None:
-    read = read_contracts(contracts)
-
-    def fees(texts: Any) -> tuple[Any, None]:
-        return np.array([text == LATE for text in texts], dtype=np.float32), None
-
-    touched = measure_touched(read, summarize(read, fees, share=0.2))
-    assert touched.share == pytest.approx(1 / 3)
-    assert touched.passages == 3
-    assert touched.word_share == pytest.approx(9 / len(TEXT.split()))
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_baselines_rank_anything(name: str) -> None:
-    for texts in (["One."], ["* * *", "---"], [FEE, LATE, LAW, PLAIN, FEE]):
-        found = BASELINES[name](texts)
-        assert found.shape == (len(texts),)
-        assert np.isfinite(found).all()
-
-
-def test_lexrank_and_textrank_prefer_what_the_others_share() -> None:
-    texts = ["The fee is due.", "The late fee is due at once.", "Nobody knows.", "A fee is late."]
-    assert BASELINES["LexRank"](texts).argmin() == 2
-    assert BASELINES["TextRank"](texts).argmin() == 2
-
-
-def test_first_sentences_touch_what_stands_first(contracts: Path) -> None:
-    read, ranking = read_contracts(contracts), baseline_rankings()["first sentences"]
-    assert measure_touched(read, summarize(read, ranking, 0.4)).share == pytest.approx(1 / 3)
-    assert measure_touched(read, summarize(read, ranking, 0.2)).share == 0
-
-
-def test_a_missing_engine_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="sub50 engines build"):
-        Engine(tmp_path)
