@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from engines.making_commands import add_making_commands
+from engines.rubric_command import add_rubric
 from engines.version_commands import add_version_commands
 
 engines_app = typer.Typer(help="Build, import, promote and list engines.", no_args_is_help=True)
 for add in (
     add_making_commands,
     add_version_commands,
+    add_rubric,
 ):
     add(engines_app)

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from core.card import write_card
+from engines.checksums import file_sha256
 from engines.graph import classifier_graph, embedding_graph
 from tests.engines.tiny_encoder import HIDDEN, SHAPE, tiny_weights
 from tests.tiny import card, write_tokenizer
@@ -39,7 +40,9 @@ def write_summarizer(folder: Path, name: str, output: str = "embedding", seed: i
         model, labels = classifier_graph(weights, SHAPE, head, bias), ["drop", "keep"]
     onnx.save(model, version / "model.onnx")
     write_tokenizer(version / "tokenizer.json")
-    write_card(card(name, task="summarize", output=output, labels=labels), version)
+    engine_sha256 = file_sha256(version / "model.onnx")
+    kind = {"task": "summarize", "output": output, "labels": labels}
+    write_card(card(name, **kind, engine_sha256=engine_sha256), version)
     return version
 
 
