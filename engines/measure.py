@@ -200,7 +200,7 @@ def _take_turns(
 
 def memory_bytes(engine: Path) -> int:
     """Resident memory that a process gains by loading and running the engine (in a new process)."""
-    command = [sys.executable, "-m", "engines.memory", str(engine)]
+    command = [sys.executable, "-m", "engines.memory", str(engine.resolve())]
     root = Path(__file__).resolve().parent.parent
     finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     return int(finished.stdout)
