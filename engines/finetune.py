@@ -1,4 +1,5 @@
-"""Train an adapter: `python -m engines.finetune TASK --data DIR`. Needs the `train` extra.
+"""Train a default model's adapter: `python -m engines.finetune TASK --data DIR`. Needs the `train`
+extra. A team's own data set is trained on by `sub50 engines finetune` (engines/finetuning.py).
 
 Reads the task's data, keeps back what checks the training, trains, and writes the adapter with
 its record: `engines/adapters/<task>/adapter.safetensors` and `card.json`. A run that was
@@ -7,30 +8,29 @@ interrupted goes on after its last epoch.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 
-from engines.base import WEIGHTS_FILE, ensure_base
+from engines.adapter_files import write_adapter
+from engines.base import ensure_base
 from engines.checksums import file_sha256
 from engines.contracts import CONTRACTS, read_contract_validation, training_sentences
 from engines.data import LabelledText, hold_out, hold_out_sentences, read_labelled
 from engines.errors import EngineError
-from engines.merge import ADAPTER_FILE, ADAPTERS, CARD_FILE
+from engines.merge import ADAPTERS
+from engines.network import use_threads
+from engines.recipe import Recipe
 from engines.tasks import TASKS, Task
-from engines.trainer import Recipe, Trainer
+from engines.trainer import Trainer
 
 TRAIN, VALIDATION = "train.jsonl.gz", "validation.jsonl.gz"
 HELD_OUT_ROWS = 1000
 HELD_OUT_SENTENCES = 200
 LEAST_WORDS = 12
-TOOLS = ("torch", "transformers", "peft", "tokenizers")
 
 Split = tuple[list[LabelledText], dict[str, list[LabelledText]]]
 
@@ -80,29 +80,13 @@ def finetune(task: Task, data: Path, base: Path, work: Path, out: Path) -> dict[
     train, validation = read_task(task, data, recipe.seed)
     trainer = Trainer(base, task.labels, recipe, work)
     history = trainer.run(train, validation)
-    metadata = {
-        "alpha": recipe.alpha,
-        "rank": recipe.rank,
-        "labels": task.labels,
-        "base_sha256": file_sha256(base / WEIGHTS_FILE),
-    }
-    path = out / ADAPTER_FILE
-    trainer.save_adapter(path, metadata)
-    record = {
-        "task": task.name,
-        "labels": list(task.labels),
-        "adapter_sha256": file_sha256(path),
-        "base_sha256": metadata["base_sha256"],
-        "recipe": asdict(recipe),
+    about = {
         "data": {source: checksums(data / source) for source in task.sources},
         "training_texts": len(train),
-        "trained_parameters": sum(p.numel() for p in trainer.model.trained().values()),
         "history": history,
-        "tools": {name: version(name) for name in TOOLS},
         "notes": list(task.notes),
     }
-    (out / CARD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return record
+    return write_adapter(trainer, task.name, about, base, out)
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -122,8 +106,7 @@ def main(
     console = Console()
     if name not in TASKS:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(TASKS)}")
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     try:
         record = finetune(TASKS[name], data, ensure_base(base), work / name, out / name)
     except EngineError as error:

@@ -1,8 +1,8 @@
-"""The training loop: LoRA and a linear head over a frozen encoder. Needs the `train` extra.
+"""The training loop: what the recipe's method trains of the encoder, and a head. Needs the `train`
+extra.
 
-What is learned is low-rank updates of the encoder's linear layers (LoRA, Hu et al. 2021,
-arXiv:2106.09685) and a linear head over the mean of the token vectors. The weights that are kept
-are an exponential moving average of the trained ones: it costs nothing and steadies the result.
+The weights that are kept are an exponential moving average of the trained ones: it costs nothing
+and steadies the result.
 """
 
 from __future__ import annotations
@@ -17,83 +17,36 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from rich.console import Console
 from rich.progress import Progress
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoModel
 
 from core.buckets import bucket_length
+from core.scores import softmax
 from core.tokenizer import pad
 from engines.data import LabelledText
 from engines.errors import DataError
+from engines.judged import Judged, judge
 from engines.merge import METADATA_KEY
+from engines.network import Classifier, device
+from engines.recipe import Recipe, balanced_weights
+from engines.training_state import read_state, write_state
 
-CHECKPOINT = "checkpoint.pt"
 MOST_ROWS = 64
 AfterEpoch = Callable[[dict[str, Any]], None]
+Floats = npt.NDArray[np.float32]
+Weights = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How an adapter is trained. Everything that decides its bytes, but the data and the base.
+class Best:
+    """The averaged weights of the epoch that was best on the validation texts."""
 
-    The learning rate rises over the first `warmup_share` of the steps and falls in a line to
-    `last_rate_share` of its height. Averaged weights gain most where the rate stays high
-    (stochastic weight averaging, Izmailov et al. 2018, arXiv:1803.05407).
-    """
-
-    epochs: int
-    max_tokens: int
-    rank: int = 16
-    alpha: int = 32
-    learning_rate: float = 6e-4
-    warmup_share: float = 0.06
-    last_rate_share: float = 0.0
-    weight_decay: float = 0.01
-    head_dropout: float = 0.1
-    label_smoothing: float = 0.05
-    averaging_decay: float = 0.998
-    tokens_per_batch: int = 4096
-    seed: int = 50
-
-
-class Classifier(nn.Module):
-    """The base with LoRA, mean pooling over real tokens, and a linear head."""
-
-    def __init__(self, base: Path, labels: int, recipe: Recipe) -> None:
-        super().__init__()
-        encoder = AutoModel.from_pretrained(
-            base,
-            add_pooling_layer=False,
-            attn_implementation="eager",
-            # Dropout inside the encoder costs half of a training step on a CPU (its random
-            # numbers are drawn by one thread); averaged weights and smoothed labels steady the
-            # result instead.
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        )
-        config = LoraConfig(
-            r=recipe.rank,
-            lora_alpha=recipe.alpha,
-            target_modules=["query", "key", "value", "dense"],
-        )
-        self.encoder = get_peft_model(encoder, config)
-        self.dropout = nn.Dropout(recipe.head_dropout)
-        self.head = nn.Linear(encoder.config.hidden_size, labels)
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Logits, shape (batch, labels), float32, from two (batch, tokens) int64 tensors."""
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = (hidden * mask).sum(1) / mask.sum(1)
-        logits: torch.Tensor = self.head(self.dropout(pooled))
-        return logits.float()
-
-    def trained(self) -> dict[str, nn.Parameter]:
-        """The parameters that training changes, by name."""
-        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+    epoch: int
+    score: tuple[float, float]
+    average: Weights
 
 
 def batches(lengths: list[int], tokens_per_batch: int, order: random.Random) -> Iterator[list[int]]:
@@ -129,8 +82,11 @@ class Trainer:
         self.tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(recipe.max_tokens)
-        self.model = Classifier(base, len(labels), recipe)
+        self.device = device()
+        self.model = Classifier(base, len(labels), recipe).to(self.device)
         self.average = {n: p.detach().clone() for n, p in self.model.trained().items()}
+        self.best: Best | None = None
+        self.loss_weights: torch.Tensor | None = None
         self.optimizer = torch.optim.AdamW(
             self.model.trained().values(),
             lr=recipe.learning_rate,
@@ -146,43 +102,64 @@ class Trainer:
         validation: dict[str, list[LabelledText]],
         after_epoch: AfterEpoch | None = None,
     ) -> list[dict[str, Any]]:
-        """Train for the recipe's epochs; returns one record of figures an epoch.
+        """Train for the recipe's epochs, or its patience; returns one record of figures an epoch.
 
         `after_epoch` is called with each record once its checkpoint is written; what it raises
         ends the training.
 
         Raises:
-            DataError: there is nothing to train on, or only one label.
+            DataError: there is nothing to train on, only one label, or none of a label where
+                labels are weighted; or nothing to be patient by.
+            EngineError: the checkpoint cannot be written.
         """
-        if len({item.label for item in train}) < 2:
-            raise DataError("training needs texts of at least two labels")
+        self._prepare([item.label for item in train], validation)
         history = self._resume()
         rows = [e.ids for e in self.tokenizer.encode_batch([item.text for item in train])]
         labels = [item.label for item in train]
-        lengths = [len(row) for row in rows]
-        with Progress() as progress:
-            while self.epoch < self.recipe.epochs:
-                order = random.Random(self.recipe.seed * 1000 + self.epoch)
-                torch.manual_seed(self.recipe.seed * 1000 + self.epoch)
-                epoch_batches = list(batches(lengths, self.recipe.tokens_per_batch, order))
-                bar = progress.add_task(f"epoch {self.epoch + 1}", total=len(epoch_batches))
-                losses = []
-                for batch in epoch_batches:
-                    ids, mask = pad_rows([rows[i] for i in batch])
-                    target = torch.tensor([labels[i] for i in batch])
-                    total_steps = len(epoch_batches) * self.recipe.epochs
-                    losses.append(self._step(ids, mask, target, total_steps))
-                    progress.advance(bar)
+        with Progress(console=Console(stderr=True)) as progress:
+            while self.epoch < self.recipe.epochs and not self._is_out_of_patience():
+                record = {
+                    "epoch": self.epoch + 1,
+                    "loss": self._train_epoch(rows, labels, progress),
+                }
                 self.epoch += 1
-                record = {"epoch": self.epoch, "loss": float(np.mean(losses))}
-                for name, texts in validation.items():
-                    record[name] = self.accuracy(texts)
+                record |= self._validate(validation)
                 progress.console.print(record)
                 history.append(record)
                 self._checkpoint(history)
                 if after_epoch:
                     after_epoch(record)
+        if self.best:
+            self.average = self.best.average
         return history
+
+    def _prepare(self, labels: list[int], validation: dict[str, list[LabelledText]]) -> None:
+        if len(set(labels)) < 2:
+            raise DataError("training needs texts of at least two labels")
+        if self.recipe.patience and not validation:
+            raise DataError("without validation texts nothing says when to stop; set patience to 0")
+        if self.recipe.class_weights:
+            missing = set(range(len(self.labels))) - set(labels)
+            if missing:
+                names = ", ".join(self.labels[label] for label in sorted(missing))
+                raise DataError(
+                    f"labels are weighted by their texts, and there are none of {names}"
+                )
+            weights = balanced_weights(labels, len(self.labels))
+            self.loss_weights = torch.tensor(weights, device=self.device)
+
+    def _train_epoch(self, rows: list[list[int]], labels: list[int], progress: Progress) -> float:
+        order = random.Random(self.recipe.seed * 1000 + self.epoch)
+        torch.manual_seed(self.recipe.seed * 1000 + self.epoch)
+        lengths = [len(row) for row in rows]
+        epoch_batches = list(batches(lengths, self.recipe.tokens_per_batch, order))
+        total_steps = len(epoch_batches) * self.recipe.epochs
+        losses = []
+        for batch in progress.track(epoch_batches, description=f"epoch {self.epoch + 1}"):
+            ids, mask = pad_rows([rows[i] for i in batch])
+            target = torch.tensor([labels[i] for i in batch])
+            losses.append(self._step(ids, mask, target, total_steps))
+        return float(np.mean(losses))
 
     def _step(
         self, ids: torch.Tensor, mask: torch.Tensor, target: torch.Tensor, total_steps: int
@@ -194,10 +171,12 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * scale
         self.model.train()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = self.model(ids, mask)
+        logits = self._forward(ids, mask)
         loss = nn.functional.cross_entropy(
-            logits, target, label_smoothing=self.recipe.label_smoothing
+            logits,
+            target.to(self.device),
+            weight=self.loss_weights,
+            label_smoothing=self.recipe.label_smoothing,
         )
         self.optimizer.zero_grad()
         loss.backward()
@@ -211,73 +190,100 @@ class Trainer:
             )
         return float(loss.item())
 
-    def scores(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        """Probabilities of the averaged weights, shape (texts, labels), float32."""
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            logits: torch.Tensor = self.model(ids.to(self.device), mask.to(self.device))
+        return logits
+
+    def _validate(self, validation: dict[str, list[LabelledText]]) -> dict[str, float]:
+        """The accuracy on each; with patience also what it goes by, and the best is kept."""
+        judged = {name: self.judge(texts) for name, texts in validation.items()}
+        figures = {name: each.accuracy for name, each in judged.items()}
+        if self.recipe.patience:
+            f1 = float(np.mean([each.macro_f1 for each in judged.values()]))
+            loss = float(np.mean([each.loss for each in judged.values()]))
+            figures |= {"macro_f1": f1, "validation_loss": loss}
+            # The loss tells epochs apart that label the same texts rightly.
+            if self.best is None or (f1, -loss) > self.best.score:
+                copied = {n: value.clone() for n, value in self.average.items()}
+                self.best = Best(self.epoch, (f1, -loss), copied)
+        return figures
+
+    def _is_out_of_patience(self) -> bool:
+        if self.best is None:
+            return False
+        return self.epoch - self.best.epoch >= self.recipe.patience
+
+    def logits(self, texts: list[str]) -> Floats:
+        """Of the averaged weights, shape (texts, labels), float32."""
         kept = {n: p.detach().clone() for n, p in self.model.trained().items()}
         self._load(self.average)
         self.model.eval()
         rows = [e.ids for e in self.tokenizer.encode_batch(texts)]
         result = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
         lengths = [len(row) for row in rows]
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad():
             for batch in batches(lengths, 8192, random.Random(0)):
-                ids, mask = pad_rows([rows[i] for i in batch])
-                result[batch] = self.model(ids, mask).softmax(-1).numpy()
+                result[batch] = self._forward(*pad_rows([rows[i] for i in batch])).cpu().numpy()
         self._load(kept)
         return result
 
-    def accuracy(self, texts: list[LabelledText]) -> float:
-        """Share of `texts` labelled rightly by the averaged weights."""
-        predicted = self.scores([item.text for item in texts]).argmax(1)
-        return float(np.mean(predicted == np.array([item.label for item in texts])))
+    def scores(self, texts: list[str]) -> Floats:
+        """Probabilities of the averaged weights, shape (texts, labels), float32."""
+        return softmax(self.logits(texts))
 
-    def _load(self, values: dict[str, torch.Tensor]) -> None:
+    def judge(self, texts: list[LabelledText]) -> Judged:
+        """How right the averaged weights are on `texts`."""
+        logits = self.logits([item.text for item in texts])
+        return judge(logits, np.array([item.label for item in texts], dtype=np.int64))
+
+    def divide_logits(self, temperature: float) -> None:
+        """Divide the averaged weights' logits by a temperature, once training is through."""
+        for name in ("head.weight", "head.bias"):
+            self.average[name] = self.average[name] / temperature
+
+    def _load(self, values: Weights) -> None:
         with torch.no_grad():
             for name, parameter in self.model.trained().items():
                 parameter.copy_(values[name])
 
     def _checkpoint(self, history: list[dict[str, Any]]) -> None:
-        self.work.mkdir(parents=True, exist_ok=True)
         state = {
-            "recipe": json.dumps(asdict(self.recipe)),
-            "labels": list(self.labels),
             "trained": {n: p.detach() for n, p in self.model.trained().items()},
             "average": self.average,
+            "best": asdict(self.best) if self.best else None,
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,
             "step": self.step,
             "history": history,
         }
-        partial = self.work / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        partial.replace(self.work / CHECKPOINT)
+        write_state(state, self.recipe, self.labels, self.work)
 
     def _resume(self) -> list[dict[str, Any]]:
-        path = self.work / CHECKPOINT
-        if not path.is_file():
+        state = read_state(self.recipe, self.labels, self.work, self.device)
+        if state is None:
             return []
-        state = torch.load(path, weights_only=True)
-        same = state["recipe"] == json.dumps(asdict(self.recipe))
-        if not same or state["labels"] != list(self.labels):
-            raise DataError(f"{path} was written by another recipe; delete it to start afresh")
         self._load(state["trained"])
         self.average = state["average"]
+        self.best = Best(**state["best"]) if state["best"] else None
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step = state["epoch"], state["step"]
         history: list[dict[str, Any]] = state["history"]
         return history
 
     def save_adapter(self, path: Path, metadata: dict[str, Any]) -> None:
-        """Write the averaged adapter and head as half-precision safetensors.
+        """Write what was trained, averaged, and the head as half-precision safetensors.
 
-        Keys are peft's (`base_model.model.encoder.layer.N.….lora_A.weight`, shape (rank, in);
-        `lora_B`, shape (out, rank)) and `head.weight` (labels, hidden), `head.bias` (labels,).
-        Equal weights and metadata give equal bytes.
+        What stands in it, and by which names, `Classifier.to_save` says. Equal weights and
+        metadata give equal bytes.
         """
         self._load(self.average)
-        tensors = dict(get_peft_model_state_dict(self.model.encoder))
-        tensors["head.weight"] = self.model.head.weight
-        tensors["head.bias"] = self.model.head.bias
-        half = {n: t.detach().to(torch.float16).contiguous() for n, t in tensors.items()}
+        tensors = self.model.to_save()
+        half = {n: t.detach().cpu().to(torch.float16).contiguous() for n, t in tensors.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(half, path, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+        partial = path.with_name(f"{path.name}.partial")
+        try:
+            partial.write_bytes(save(half, {METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)

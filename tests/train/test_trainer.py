@@ -30,7 +30,7 @@ def made_texts(count: int, seed: int) -> list[LabelledText]:
 
 @pytest.fixture
 def recipe() -> Any:
-    from engines.trainer import Recipe
+    from engines.recipe import Recipe
 
     return Recipe(epochs=3, max_tokens=32, learning_rate=5e-3, tokens_per_batch=512)
 
