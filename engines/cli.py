@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from engines.finetune_command import add_finetune
 from engines.making_commands import add_making_commands
 from engines.rubric_command import add_rubric
 from engines.version_commands import add_version_commands
@@ -13,5 +14,6 @@ for add in (
     add_making_commands,
     add_version_commands,
     add_rubric,
+    add_finetune,
 ):
     add(engines_app)
