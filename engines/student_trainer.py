@@ -1,0 +1,281 @@
+"""Trains one student from its teacher's answers. Needs the `train` extra."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TaskID
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from core.tokenizer import pad
+from engines.data import LabelledText
+from engines.errors import DataError
+from engines.merge import METADATA_KEY
+from engines.student import Lesson, Student, Teacher, loss_of
+from engines.teacher_answers import TeacherAnswers
+
+CHECKPOINT = "checkpoint.pt"
+TOKENS_PER_SCORED_BATCH = 8192
+MOST_ROWS = 64
+# Up to so many tokens, texts are padded to a multiple of this. Serving has fewer lengths; these
+# leave a sixth less padding on phrases, and few enough shapes for oneDNN to compile once.
+STEPS = ((32, 4), (64, 8), (512, 16))
+
+
+@dataclass(frozen=True)
+class DistillRecipe:
+    """How a student is taught. Everything that decides its bytes, but the data and the teacher.
+
+    The learning rate rises over the first `warmup_share` of the steps and falls in a line to zero;
+    what is kept is an exponential moving average of the weights.
+    """
+
+    epochs: int = 3
+    max_tokens: int = 128
+    alpha: float = 0.7
+    temperature: float = 2.0
+    hidden_weight: float = 1.0
+    label_smoothing: float = 0.05
+    learning_rate: float = 3e-4
+    warmup_share: float = 0.06
+    weight_decay: float = 0.01
+    averaging_decay: float = 0.995
+    tokens_per_batch: int = 4096
+    seed: int = 50
+
+    @property
+    def lesson(self) -> Lesson:
+        """The weights of the loss."""
+        return Lesson(self.alpha, self.temperature, self.hidden_weight, self.label_smoothing)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is learned from: token ids of each text, its label, and the teacher's answers."""
+
+    rows: Sequence[list[int]]
+    labels: Sequence[int]
+    answers: TeacherAnswers
+
+
+class StudentTrainer:
+    """One student's training, resumable after every epoch from its checkpoint file."""
+
+    def __init__(
+        self,
+        base: Path,
+        teacher: Teacher,
+        kept: tuple[int, ...],
+        recipe: DistillRecipe,
+        work: Path,
+        threads: int = 0,
+    ) -> None:
+        """`kept` are the teacher's layers, from 0, that the student starts from; `work` keeps the
+        checkpoint; `threads` are PyTorch's, 0 for as many as it likes."""
+        if threads:
+            torch.set_num_threads(threads)
+        self.kept = kept
+        self.recipe, self.work = recipe, work
+        self.tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(recipe.max_tokens)
+        torch.manual_seed(recipe.seed)
+        self.model = Student(base, teacher, self.kept)
+        self.average = {n: p.detach().clone() for n, p in self.model.trained().items()}
+        self.optimizer = torch.optim.AdamW(
+            self.model.trained().values(),
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        self.epoch = 0
+        self.step = 0
+
+    def run(
+        self, examples: Examples, validation: dict[str, list[LabelledText]], key: str
+    ) -> list[dict[str, Any]]:
+        """Train for the recipe's epochs; returns one record of figures an epoch.
+
+        Args:
+            examples: what is learned from.
+            validation: texts by name, whose accuracy is recorded after every epoch.
+            key: checksum of teacher and data, which a checkpoint must have too.
+
+        Raises:
+            DataError: the checkpoint is of another recipe, teacher or data.
+        """
+        key = json.dumps({"key": key, "layers": self.kept, **asdict(self.recipe)})
+        history = self._resume(key)
+        spread = _spread(examples.answers.hidden[:, self.kept])
+        columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            while self.epoch < self.recipe.epochs:
+                title = f"{len(self.kept)} layers, epoch {self.epoch + 1}/{self.recipe.epochs}"
+                bar = progress.add_task(title)
+                record = {
+                    "epoch": self.epoch + 1,
+                    "loss": self._epoch(examples, spread, progress, bar),
+                }
+                self.epoch += 1
+                for name, texts in validation.items():
+                    record[name] = self.accuracy(texts)
+                progress.console.print(record)
+                history.append(record)
+                self._checkpoint(history, key)
+        return history
+
+    def _epoch(
+        self, examples: Examples, spread: torch.Tensor, progress: Progress, bar: TaskID
+    ) -> float:
+        """Mean loss of one pass over the texts."""
+        order = random.Random(self.recipe.seed * 1000 + self.epoch)
+        lengths = [len(row) for row in examples.rows]
+        chosen = list(batches(lengths, self.recipe.tokens_per_batch, order))
+        progress.update(bar, total=len(chosen))
+        total_steps = len(chosen) * self.recipe.epochs
+        losses = []
+        for batch in chosen:
+            losses.append(self._step(examples, batch, spread, total_steps))
+            progress.advance(bar)
+        return float(np.mean(losses))
+
+    def _step(
+        self, examples: Examples, batch: list[int], spread: torch.Tensor, total_steps: int
+    ) -> float:
+        warmup = max(1, round(total_steps * self.recipe.warmup_share))
+        left = (total_steps - self.step) / (total_steps - warmup + 1)
+        scale = min((self.step + 1) / warmup, left)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * scale
+        self.model.train()
+        ids, mask = pad_rows([examples.rows[i] for i in batch])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits, means = self.model(ids, mask)
+        # One row of a memory map after the other, in the order of the file.
+        place = np.argsort(batch)
+        taken = np.empty((len(batch), *examples.answers.hidden.shape[1:]), dtype=np.float32)
+        taken[place] = examples.answers.hidden[np.array(batch)[place]]
+        loss = loss_of(
+            logits,
+            means / spread,
+            torch.tensor([examples.labels[i] for i in batch]),
+            torch.from_numpy(examples.answers.logits[batch].astype(np.float32)),
+            torch.from_numpy(taken[:, self.kept]) / spread,
+            self.recipe.lesson,
+        )
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.trained().values(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(self.recipe.averaging_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.average.values()), list(self.model.trained().values()), 1 - decay
+            )
+        return float(loss.item())
+
+    def logits(self, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Logits of the averaged weights, shape (texts, labels), float32."""
+        kept = {n: p.detach().clone() for n, p in self.model.trained().items()}
+        self._load(self.average)
+        self.model.eval()
+        rows = [e.ids for e in self.tokenizer.encode_batch(texts)]
+        result = np.zeros((len(texts), self.model.head.out_features), dtype=np.float32)
+        with torch.no_grad():
+            for batch in batches([len(r) for r in rows], TOKENS_PER_SCORED_BATCH, random.Random(0)):
+                ids, mask = pad_rows([rows[i] for i in batch])
+                result[batch] = self.model(ids, mask)[0].numpy()
+        self._load(kept)
+        return result
+
+    def accuracy(self, texts: list[LabelledText]) -> float:
+        """Share of `texts` labelled rightly by the averaged weights."""
+        predicted = self.logits([item.text for item in texts]).argmax(1)
+        return float(np.mean(predicted == np.array([item.label for item in texts])))
+
+    def _load(self, values: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.model.trained().items():
+                parameter.copy_(values[name])
+
+    def _checkpoint(self, history: list[dict[str, Any]], key: str) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+        state = {
+            "key": key,
+            "trained": {n: p.detach() for n, p in self.model.trained().items()},
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "history": history,
+        }
+        partial = self.work / f"{CHECKPOINT}.partial"
+        torch.save(state, partial)
+        partial.replace(self.work / CHECKPOINT)
+
+    def _resume(self, key: str) -> list[dict[str, Any]]:
+        path = self.work / CHECKPOINT
+        if not path.is_file():
+            return []
+        state = torch.load(path, weights_only=True)
+        if state["key"] != key:
+            raise DataError(
+                f"{path} was written by another recipe, teacher or data; delete {self.work}, or "
+                "name another folder with --out"
+            )
+        self._load(state["trained"])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        history: list[dict[str, Any]] = state["history"]
+        return history
+
+    def save(self, path: Path, metadata: dict[str, Any]) -> None:
+        """Write the averaged weights as half-precision safetensors, by their names in the base,
+        and `head.weight` (labels, hidden), `head.bias` (labels,)."""
+        half = {n: t.to(torch.float16).contiguous() for n, t in self.average.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(half, path, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+
+
+def padded_length(tokens: int) -> int:
+    """What a text of so many tokens is padded to, at most 512."""
+    step = next(step for most, step in STEPS if tokens <= most)
+    return -(-tokens // step) * step
+
+
+def batches(lengths: list[int], tokens_per_batch: int, order: random.Random) -> Iterator[list[int]]:
+    """Yield shuffled batches of indices whose texts are padded alike."""
+    alike: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        alike.setdefault(padded_length(length), []).append(index)
+    grouped: list[list[int]] = []
+    for padded, indices in sorted(alike.items()):
+        order.shuffle(indices)
+        rows = min(MOST_ROWS, max(1, tokens_per_batch // padded))
+        grouped += [indices[i : i + rows] for i in range(0, len(indices), rows)]
+    order.shuffle(grouped)
+    yield from grouped
+
+
+def pad_rows(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask of texts that are padded alike, int64 tensors of (batch, tokens)."""
+    ids, mask = pad(rows, padded_length(max(len(row) for row in rows)))
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def _spread(hidden: np.ndarray[Any, np.dtype[np.float16]]) -> torch.Tensor:
+    """Standard deviation over texts of each layer's mean token vectors, (layers, 1), so that no
+    layer counts for more than another."""
+    sample = hidden[:: max(1, len(hidden) // 4096)].astype(np.float32)
+    return torch.from_numpy(np.sqrt(sample.var(axis=0).mean(axis=-1, keepdims=True)))
