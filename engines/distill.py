@@ -7,6 +7,7 @@ where it stood, and one that was finished only compares again.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -178,17 +179,22 @@ class School:
             "layers": layers,
             "base_sha256": file_sha256(self.base_folder / base.WEIGHTS_FILE),
         }
-        trainer.save(folder / ADAPTER_FILE, {"kind": WEIGHTS, **identity})
-        card = {
-            "task": self.adapter.card.get("task"),
-            **identity,
-            "adapter_sha256": file_sha256(folder / ADAPTER_FILE),
-            **self._record(kept),
-            "trained_parameters": sum(p.numel() for p in trainer.model.trained().values()),
-            "history": history,
-        }
-        text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-        (folder / CARD_FILE).write_text(text, encoding="utf-8")
+        # Both files whole elsewhere first: a full disk leaves the student that was there before.
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=out) as staged:
+            trainer.save(Path(staged) / ADAPTER_FILE, {"kind": WEIGHTS, **identity})
+            card = {
+                "task": self.adapter.card.get("task"),
+                **identity,
+                "adapter_sha256": file_sha256(Path(staged) / ADAPTER_FILE),
+                **self._record(kept),
+                "trained_parameters": sum(p.numel() for p in trainer.model.trained().values()),
+                "history": history,
+            }
+            text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+            (Path(staged) / CARD_FILE).write_text(text, encoding="utf-8")
+            folder.mkdir(exist_ok=True)
+            for name in (ADAPTER_FILE, CARD_FILE):
+                (Path(staged) / name).replace(folder / name)
         return card
 
     def _record(self, kept: tuple[int, ...]) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from pathlib import Path
 from engines.catalog import CATALOG
 from engines.data import LabelledText
 from engines.dataset import read_dataset
-from engines.errors import DataError, EngineError
+from engines.errors import EngineError
 from engines.finetune import checksums, read_task
 from engines.material import PROBE_TEXTS_OF_A_DATA_SET, Material, default_material, sample
 from engines.merge import Adapter
 from engines.tasks import TASKS
 
 CALIBRATION_TEXTS = 256
+# Of fewer, one more wrong answer is half a point; those that watched the training then help.
+LEAST_JUDGED = 200
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,14 @@ def read_distill_texts(
         EngineError: data is missing or malformed, or the teacher is no classifier of texts.
     """
     name = str(teacher.card.get("task"))
-    if name in TASKS and TASKS[name].labels == labels:
+    # A team may have an adapter and labels of the same name, and data of its own.
+    task = TASKS.get(name)
+    if task and task.labels == labels and all((data / each).is_dir() for each in task.sources):
         return _of_task(name, data, seed)
     found = read_dataset(data, seed=seed, labels=labels)
-    judged = {"test": found.test} if found.test else {"validation": found.validation}
+    judged = {"test": found.test}
+    if len(found.test) < LEAST_JUDGED:
+        judged = {"validation and test": found.validation + found.test}
     texts = [item.text for items in judged.values() for item in items]
     train_texts = [item.text for item in found.train]
     material = Material(
@@ -64,8 +70,6 @@ def _of_task(name: str, data: Path, seed: int) -> DistillTexts:
     task = TASKS[name]
     if CATALOG[name].task != "classify":
         raise EngineError(f"--teacher {name} chooses sentences; only classifiers are distilled")
-    if not data.is_dir():
-        raise DataError(f"--data {data}: there is no such folder")
     train, validation = read_task(task, data, seed)
     return DistillTexts(
         task.labels,

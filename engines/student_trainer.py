@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,15 @@ from rich.progress import MofNCompleteColumn, Progress, TaskID
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from core.tokenizer import pad
 from engines.data import LabelledText
-from engines.errors import DataError
+from engines.errors import DataError, EngineError
 from engines.merge import METADATA_KEY
+from engines.short_batches import batches, padded
 from engines.student import Lesson, Student, Teacher, loss_of
 from engines.teacher_answers import TeacherAnswers
 
 CHECKPOINT = "checkpoint.pt"
 TOKENS_PER_SCORED_BATCH = 8192
-MOST_ROWS = 64
-# Up to so many tokens, texts are padded to a multiple of this. Serving has fewer lengths; these
-# leave a sixth less padding on phrases, and few enough shapes for oneDNN to compile once.
-STEPS = ((32, 4), (64, 8), (512, 16))
 
 
 @dataclass(frozen=True)
@@ -157,7 +153,7 @@ class StudentTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * scale
         self.model.train()
-        ids, mask = pad_rows([examples.rows[i] for i in batch])
+        ids, mask = map(torch.from_numpy, padded([examples.rows[i] for i in batch]))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits, means = self.model(ids, mask)
         # One row of a memory map after the other, in the order of the file.
@@ -193,7 +189,7 @@ class StudentTrainer:
         result = np.zeros((len(texts), self.model.head.out_features), dtype=np.float32)
         with torch.no_grad():
             for batch in batches([len(r) for r in rows], TOKENS_PER_SCORED_BATCH, random.Random(0)):
-                ids, mask = pad_rows([rows[i] for i in batch])
+                ids, mask = map(torch.from_numpy, padded([rows[i] for i in batch]))
                 result[batch] = self.model(ids, mask)[0].numpy()
         self._load(kept)
         return result
@@ -219,9 +215,16 @@ class StudentTrainer:
             "step": self.step,
             "history": history,
         }
-        partial = self.work / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        partial.replace(self.work / CHECKPOINT)
+        path, partial = self.work / CHECKPOINT, self.work / f"{CHECKPOINT}.partial"
+        try:
+            torch.save(state, partial)
+            partial.replace(path)
+        except (OSError, RuntimeError) as error:  # the latter is PyTorch's, for a full disk
+            partial.unlink(missing_ok=True)
+            raise EngineError(
+                f"cannot write the checkpoint {path}: {error}; is the disk full? What was trained "
+                "before this epoch is kept"
+            ) from error
 
     def _resume(self, key: str) -> list[dict[str, Any]]:
         path = self.work / CHECKPOINT
@@ -246,32 +249,6 @@ class StudentTrainer:
         half = {n: t.to(torch.float16).contiguous() for n, t in self.average.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(half, path, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)})
-
-
-def padded_length(tokens: int) -> int:
-    """What a text of so many tokens is padded to, at most 512."""
-    step = next(step for most, step in STEPS if tokens <= most)
-    return -(-tokens // step) * step
-
-
-def batches(lengths: list[int], tokens_per_batch: int, order: random.Random) -> Iterator[list[int]]:
-    """Yield shuffled batches of indices whose texts are padded alike."""
-    alike: dict[int, list[int]] = {}
-    for index, length in enumerate(lengths):
-        alike.setdefault(padded_length(length), []).append(index)
-    grouped: list[list[int]] = []
-    for padded, indices in sorted(alike.items()):
-        order.shuffle(indices)
-        rows = min(MOST_ROWS, max(1, tokens_per_batch // padded))
-        grouped += [indices[i : i + rows] for i in range(0, len(indices), rows)]
-    order.shuffle(grouped)
-    yield from grouped
-
-
-def pad_rows(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask of texts that are padded alike, int64 tensors of (batch, tokens)."""
-    ids, mask = pad(rows, padded_length(max(len(row) for row in rows)))
-    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def _spread(hidden: np.ndarray[Any, np.dtype[np.float16]]) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from engines.base import load_weights
 from engines.errors import DataError, EngineError
 from engines.graph import EncoderShape, classifier_graph
 from engines.measure import feed, open_session
+from engines.short_batches import batches, padded, padded_length
 from engines.teacher_answers import teacher_answers
 from tests.train.test_trainer import LABELS, made_texts
 
@@ -97,12 +99,10 @@ def test_hidden_answers_are_what_a_student_of_all_layers_sees(
 ) -> None:  # fmt: skip
     import torch
 
-    from engines.student_trainer import pad_rows
-
     answers = teacher_answers(teacher, "a teacher", LAYERS, rows[:20], tmp_path)
     whole = student(base, head, recipe, tmp_path, layers=LAYERS).model
     with torch.no_grad():
-        logits, means = whole(*pad_rows(rows[:20]))
+        logits, means = whole(*map(torch.from_numpy, padded(rows[:20])))
     assert np.abs(means.numpy() - answers.hidden).max() < 5e-3
     assert np.abs(logits.numpy() - answers.logits).max() < 5e-3
 
@@ -237,6 +237,17 @@ def test_the_graph_answers_like_the_student(
         ids = np.array([tokenizer.encode([item.text])[0].ids], dtype=np.int64)
         (answered,) = session.run(None, feed(ids, np.ones_like(ids)))
         assert np.abs(answered[0] - wanted).max() < 1e-4
+
+
+def test_batches_cover_every_text_once_and_are_padded_alike() -> None:
+    chance = random.Random(0)
+    lengths = [chance.randint(2, 200) for _ in range(1000)]
+    made = list(batches(lengths, 1024, random.Random(1)))
+    assert sorted(i for batch in made for i in batch) == list(range(1000))
+    for batch in made:
+        (length,) = {padded_length(lengths[i]) for i in batch}
+        assert len(batch) * length <= 1024
+        assert 0 <= length - max(lengths[i] for i in batch) < 16
 
 
 @pytest.mark.parametrize(
