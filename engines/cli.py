@@ -5,17 +5,19 @@ from __future__ import annotations
 import typer
 
 from engines.distill_command import add_distill
+from engines.evaluate_command import add_evaluate_command
 from engines.finetune_command import add_finetune
 from engines.making_commands import add_making_commands
 from engines.rubric_command import add_rubric
 from engines.version_commands import add_version_commands
 
-engines_app = typer.Typer(help="Build, import, promote and list engines.", no_args_is_help=True)
+engines_app = typer.Typer(help="Build, import, evaluate and promote engines.", no_args_is_help=True)
 for add in (
     add_making_commands,
     add_distill,
     add_version_commands,
     add_rubric,
     add_finetune,
+    add_evaluate_command,
 ):
     add(engines_app)

@@ -1,0 +1,70 @@
+"""The command `sub50 engines evaluate`: measures an engine, writes a record and a page of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engines.commands import (
+    DEFAULT_REPOSITORY,
+    AsJson,
+    Base,
+    Repository,
+    carry_out,
+    print_json,
+)
+
+
+def add_evaluate_command(app: typer.Typer) -> None:
+    """Add the command to the group of those on engines."""
+    app.command("evaluate")(evaluate_engine)
+
+
+def evaluate_engine(
+    engine: Annotated[str, typer.Argument(help="NAME, NAME@VERSION, or a version folder.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A labelled file, JSON lines or CSV; or a default model's data folder."),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Another engine, set beside it; or fp32, itself unquantized.")
+    ] = None,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0.0, help="What such a machine costs an hour.")
+    ] = None,
+    currency: Annotated[str, typer.Option(help="Of that price.")] = "USD",
+    load_share: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1.0, help="Share of the engine's texts/s that requests reach."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time of each measurement of speed.")
+    ] = 2.0,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder to write to; runs/evaluate/NAME-VERSION by default.")
+    ] = None,
+    require_fair: Annotated[
+        bool, typer.Option("--require-fair", help="Exit 1 where the fairness gap is over 0.02.")
+    ] = False,
+    base: Base = None,
+    repository: Repository = DEFAULT_REPOSITORY,
+    as_json: AsJson = False,
+) -> None:
+    """Measure an engine: quality, robustness, fairness, speed, cost; or two side by side."""
+    from engines.evaluate_run import Asked, run_evaluate
+
+    asked = Asked(
+        engine, against, data, report, seconds, price_per_hour, currency, load_share, base
+    )
+    result = carry_out(lambda: run_evaluate(asked, repository))
+    if as_json:
+        print_json(result)
+    if require_fair and not is_fair(result):
+        raise typer.Exit(1)
+
+
+def is_fair(result: dict[str, Any]) -> bool:
+    """Whether the engine's largest gap between groups is within the target."""
+    return bool(result["engine"]["fairness"]["within_target"])
