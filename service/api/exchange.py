@@ -14,11 +14,13 @@ from typing import TypeVar
 
 from fastapi import Request, Response
 from pydantic import BaseModel, SecretStr, ValidationError
+from starlette.requests import ClientDisconnect
 
 from service.api.loop_lag import LoopLag
 from service.api.presence import given_up_when_gone
 from service.call import Call
 from service.errors import (
+    ClientGone,
     FieldError,
     InvalidFields,
     MalformedBody,
@@ -152,15 +154,19 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
 
     Raises:
         TooLarge: it is over `limit_bytes`; nothing beyond the limit is kept.
+        ClientGone: the client closed the connection before all of it had come.
     """
     body = bytearray()
-    if (_announced_bytes(request) or 0) <= limit_bytes:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit_bytes:
-                break
-        else:
-            return bytes(body)
+    try:
+        if (_announced_bytes(request) or 0) <= limit_bytes:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit_bytes:
+                    break
+            else:
+                return bytes(body)
+    except ClientDisconnect:
+        raise ClientGone("the client closed the connection") from None
     await _drop_rest(request)
     raise TooLarge("body", f"over the limit of {limit_bytes} bytes")
 

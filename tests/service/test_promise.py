@@ -133,6 +133,23 @@ def test_a_client_that_disconnects_stops_costing(start_service: StartService) ->
     assert metric(service, "sub50_inflight ") == 0
 
 
+def test_a_client_that_breaks_off_its_upload_is_no_fault_of_ours(
+    start_service: StartService,
+) -> None:
+    service = start_service()
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        head = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+        connection.sendall(head + b'{"input": ')
+        # Closed only once the service reads the body.
+        time.sleep(0.2)
+    gone = 'sub50_request_duration_seconds_count{class="interactive",model="none"'
+    wait_until(lambda: metric(service, gone) == 1)
+    text = service.client.get("/metrics").text
+    assert 'status="499"' in text
+    assert 'status="500"' not in text
+
+
 def test_a_contract_that_nobody_waits_for_stops_costing(start_service: StartService) -> None:
     service = start_service()
     service.triton.delay_seconds = 0.02
