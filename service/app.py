@@ -79,7 +79,7 @@ def create_app(
     for router in model_routers:
         app.include_router(router)
     app.add_middleware(DirectPaths, routers=model_routers)
-    probe = ReadinessProbe(models.all, client, settings.readiness_seconds)
+    probe = ReadinessProbe(models.all, client, metrics, settings.readiness_seconds)
     app.include_router(health.router(probe, metrics.registry))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected_problem)

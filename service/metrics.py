@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -32,6 +33,7 @@ class Metrics:
         self._declare_requests(registry)
         self._declare_admission(registry)
         self._declare_engines(registry)
+        self._declare_readiness(registry)
 
     def request_series(self, route: str, model: str, request_class: str, status: int) -> Histogram:
         """The series of `sub50_request_duration_seconds` with these labels."""
@@ -159,5 +161,20 @@ class Metrics:
             "Attempts to serve another version: promoted, rolled_back, refused, or reverted "
             "because it failed once it was served.",
             ("model", "result"),
+            registry=registry,
+        )
+
+    def _declare_readiness(self, registry: CollectorRegistry) -> None:
+        self.triton_up = Gauge(
+            "sub50_triton_up",
+            "1 where Triton said that it lives when it was last asked, 0 where it did not; NaN "
+            "before it was asked.",
+            registry=registry,
+        )
+        self.triton_up.set(math.nan)  # a 0 would say that it is down
+        self.engine_ready = Gauge(
+            "sub50_engine_ready",
+            "1 where the model answered an inference when it was last asked, 0 where it did not.",
+            ("model",),
             registry=registry,
         )

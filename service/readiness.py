@@ -9,9 +9,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from core.tokenizer import pad
 from service.errors import RequestError
+from service.metrics import Metrics
 from service.models import ServedModel
 from service.scheduler import InferenceBackend
 
@@ -33,34 +35,60 @@ class Readiness:
         return not self.faults
 
 
+class LivingBackend(InferenceBackend, Protocol):
+    """A backend that can be asked whether it lives, whatever its models do."""
+
+    async def live(self) -> bool:
+        """Whether it answers at all; never raises."""
+
+
 class ReadinessProbe:
     """Sends every model one short text, at most once per `keep_seconds`.
 
-    `models` gives them as they are served now: a promotion replaces them.
+    `models` gives them as they are served now: a promotion replaces them. What they said is
+    shown in `metrics` too.
     """
 
     def __init__(
         self,
         models: Callable[[], list[ServedModel]],
-        backend: InferenceBackend,
+        backend: LivingBackend,
+        metrics: Metrics,
         keep_seconds: float,
     ) -> None:
         self._models = models
         self._backend = backend
+        self._metrics = metrics
         self._keep_seconds = keep_seconds
         self._lock = asyncio.Lock()
         self._last: tuple[float, Readiness] | None = None
+        self._refreshing: asyncio.Task[Readiness] | None = None
 
     async def check(self) -> Readiness:
         """The last answer while it is fresh, else a new one; never raises."""
         async with self._lock:
             if self._last is None or time.monotonic() - self._last[0] > self._keep_seconds:
-                models = self._models()
-                faults = await asyncio.gather(*(self._fault(model) for model in models))
-                names = [model.name for model in models]
-                found = {n: fault for n, fault in zip(names, faults, strict=True) if fault}
-                self._last = (time.monotonic(), Readiness(names, found))
+                self._last = (time.monotonic(), await self._ask())
             return self._last[1]
+
+    def refresh(self) -> None:
+        """Begin a check whose outcome the metrics will show, and do not wait for it.
+
+        A Triton that hangs would hold up the metrics when they are needed most.
+        """
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.get_running_loop().create_task(self.check())
+
+    async def _ask(self) -> Readiness:
+        models = self._models()
+        asked = asyncio.gather(*(self._fault(model) for model in models))
+        live, faults = await asyncio.gather(self._backend.live(), asked)
+        names = [model.name for model in models]
+        found = {n: fault for n, fault in zip(names, faults, strict=True) if fault}
+        self._metrics.triton_up.set(live)
+        for name in names:
+            self._metrics.engine_ready.labels(name).set(name not in found)
+        return Readiness(names, found)
 
     async def _fault(self, model: ServedModel) -> str | None:
         input_ids, attention_mask = pad([model.tokenizer.encode([PROBE_TEXT])[0].ids])

@@ -32,6 +32,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         cancelled: how many of them the client gave up.
         failure: status and message to fail every inference with.
         delay_seconds: time taken by an inference.
+        live: what it says when asked whether it lives.
         override: changes a finished response into a malformed one.
         versions: answers of single versions, by model and version, where they differ.
         loaded: versions that a load has named, by model; without one, any version is there.
@@ -47,6 +48,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.cancelled = 0
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.delay_seconds = 0.0
+        self.live = True
         self.override: Callable[[Any], None] | None = None
         self.target = ""
         self.versions: dict[tuple[str, str], Answer] = {}
@@ -57,7 +59,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.version_delays: dict[str, float] = {}
 
     async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return service_pb2.ServerLiveResponse(live=True)
+        return service_pb2.ServerLiveResponse(live=self.live)
 
     async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
         return service_pb2.ServerReadyResponse(ready=True)

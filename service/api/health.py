@@ -29,6 +29,7 @@ def router(probe: ReadinessProbe, registry: CollectorRegistry) -> APIRouter:
 
     @routes.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
+        probe.refresh()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return routes

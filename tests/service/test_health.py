@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import grpc
+from prometheus_client import CollectorRegistry
 
-from service.metrics import REQUEST_EDGES_SECONDS
+from service.metrics import REQUEST_EDGES_SECONDS, Metrics
 from tests.service.conftest import Service, StartService
+
+README = Path(__file__).parent.parent.parent / "README.md"
 
 
 def test_ready_only_while_every_model_answers(start_service: StartService) -> None:
@@ -31,6 +38,56 @@ def test_readiness_asks_triton_seldom(start_service: StartService) -> None:
     for _ in range(10):
         service.client.get("/readyz")
     assert len(service.triton.requests) == 4
+
+
+def values(service: Service) -> dict[str, float]:
+    """What the last reading of the metrics had asked."""
+    lines = service.client.get("/metrics").text.splitlines()
+    named = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in named}
+
+
+def test_reading_the_metrics_asks_triton_and_every_model(start_service: StartService) -> None:
+    service = start_service(readiness_seconds=0.05)
+    assert math.isnan(values(service)["sub50_triton_up"])
+    ready = 'sub50_engine_ready{model="topics"}'
+    until(lambda: values(service)["sub50_triton_up"] == 1 == values(service)[ready])
+    service.triton.failure = (grpc.StatusCode.NOT_FOUND, "no such model")
+    until(lambda: values(service)[ready] == 0)
+    assert values(service)["sub50_triton_up"] == 1
+    service.triton.live = False
+    until(lambda: values(service)["sub50_triton_up"] == 0)
+    service.triton.live, service.triton.failure = True, None
+    until(lambda: values(service)["sub50_triton_up"] == 1 == values(service)[ready])
+
+
+def test_a_triton_that_hangs_does_not_hold_up_the_metrics(start_service: StartService) -> None:
+    service = start_service(readiness_seconds=0.05)
+    service.triton.delay_seconds = 5.0
+    begun = time.monotonic()
+    for _ in range(5):
+        values(service)
+    assert time.monotonic() - begun < 3  # each probe would take a second
+    ready = 'sub50_engine_ready{model="topics"}'
+    until(lambda: values(service).get(ready) == 0)
+
+
+def test_the_readme_names_every_metric() -> None:
+    text = README.read_text(encoding="utf-8")
+    metrics = Metrics(CollectorRegistry())
+    names = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in metrics.registry.collect()
+    }
+    assert len(names) > 15
+    assert {name for name in names if not re.search(rf"`{name}[{{`]", text)} == set()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "did not come about in time"
+        time.sleep(0.05)
 
 
 def test_requests_are_counted_by_route_model_class_and_status(start_service: StartService) -> None:

@@ -159,9 +159,15 @@ def test_a_contract_that_nobody_waits_for_stops_costing(start_service: StartServ
     wait_until(lambda: len(service.triton.requests) >= 1)
     connection.close()
     wait_until(lambda: metric(service, "sub50_inflight ") == 0)
-    sent = len(service.triton.requests)
+    sent = bulk_calls(service)
     time.sleep(0.2)
-    assert len(service.triton.requests) <= sent + 1
+    assert bulk_calls(service) <= sent + 1
+
+
+def bulk_calls(service: Service) -> int:
+    """Calls of bulk work; reading the metrics makes others."""
+    parameters = [request.parameters for request in service.triton.requests]
+    return sum(parameter["priority"].uint64_param == 2 for parameter in parameters)
 
 
 def wait_until(condition: Any, seconds: float = 10.0) -> None:
