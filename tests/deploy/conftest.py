@@ -1,0 +1,55 @@
+"""What the tests of deploy/ need: Prometheus and Alertmanager, as Debian packages them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOY = ROOT / "deploy"
+RULES = DEPLOY / "prometheus" / "rules"
+RUNBOOKS = ROOT / "docs" / "runbooks"
+# Debian renames one of them.
+NAMES = {
+    "prometheus": ("prometheus",),
+    "promtool": ("promtool",),
+    "alertmanager": ("prometheus-alertmanager", "alertmanager"),
+    "amtool": ("amtool",),
+}
+HOW = "apt-get install prometheus prometheus-alertmanager"
+
+
+@pytest.fixture(scope="session")
+def binaries() -> dict[str, str]:
+    """Paths of the four programs, by name.
+
+    Without them the test is skipped, or fails where REQUIRE_PROMETHEUS is set, as .ci/run does.
+    """
+    found = {name: next(filter(None, map(shutil.which, all_))) for name, all_ in present().items()}
+    missing = sorted(set(NAMES) - set(found))
+    if missing:
+        reason = f"not installed: {', '.join(missing)}; {HOW}"
+        if os.environ.get("REQUIRE_PROMETHEUS"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def present() -> dict[str, tuple[str, ...]]:
+    """Those of NAMES of which there is a program."""
+    return {name: names for name, names in NAMES.items() if any(map(shutil.which, names))}
+
+
+def load(path: Path) -> Any:
+    """A YAML file's content."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def rules(file: str) -> list[dict[str, Any]]:
+    """All rules of a file in deploy/prometheus/rules, in order."""
+    return [rule for group in load(RULES / file)["groups"] for rule in group["rules"]]
