@@ -216,7 +216,7 @@ def _engine(
     """The INT8 engine of an adapter, as version folder in `folder`, made unless it is there."""
     target = folder / FIRST_VERSION
     about = f"{asked.name} in {layers} layers; distilling compared it with others."
-    card = _made_before(target, adapter)
+    card = _made_before(target, adapter, texts)
     try:
         card = card or make_candidate(
             Trained(adapter, asked.name, about), target, texts.material, asked.base
@@ -226,8 +226,8 @@ def _engine(
     return Depth(layers, adapter, target, card)
 
 
-def _made_before(target: Path, adapter: Path) -> EngineCard | None:
-    """The card of an engine that is there, whole, and was made of this very adapter."""
+def _made_before(target: Path, adapter: Path, texts: DistillTexts) -> EngineCard | None:
+    """The card of an engine that is there, whole, made of this very adapter and judged alike."""
     if not (target / ENGINE_CARD).is_file():
         return None
     try:
@@ -235,5 +235,8 @@ def _made_before(target: Path, adapter: Path) -> EngineCard | None:
         changed = list(changed_files(target, card))
     except (OSError, ValueError):  # made anew
         return None
-    same = card.adapter_sha256 == file_sha256(adapter / ADAPTER_FILE)
+    judged = {(each.data, each.rows) for each in card.accuracy}
+    same = card.adapter_sha256 == file_sha256(adapter / ADAPTER_FILE) and judged == {
+        (name, len(items)) for name, items in texts.material.labelled.items()
+    }
     return card if same and not changed else None

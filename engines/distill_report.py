@@ -10,7 +10,6 @@ from rich.table import Table
 from engines.depth_curve import Curve, Row
 from engines.errors import EngineError
 from engines.measure import TIMED_SHAPES
-from engines.merge import ADAPTER_FILE
 
 PLOT_FILE = "curve.svg"
 REPORT_FILE = "report.json"
@@ -23,38 +22,44 @@ def curve_table(curve: Curve) -> Table:
     teacher's."""
     result = Table(title=f"{curve.name} by depth", title_justify="left")
     result.add_column("layers", justify="right", no_wrap=True)
-    data_sets = list(curve.teacher.accuracies())
-    for name in data_sets:
-        result.add_column(name, justify="right")
+    result.add_column("data", overflow="fold")
+    result.add_column("accuracy", justify="right", no_wrap=True)
     for batch, tokens in TIMED_SHAPES:
         result.add_column(f"{batch}x{tokens}", justify="right", no_wrap=True)
-    for heading in ("engine MB", "adapter MB"):
-        result.add_column(heading, justify="right")
+    result.add_column("MB", justify="right", no_wrap=True)
     for row in (curve.teacher, *curve.students):
-        result.add_row(*_cells(curve, row, data_sets))
+        result.add_row(*_cells(curve, row))
     result.caption = (
-        "accuracy of the INT8 engine, with its distance from the teacher's in points; batch x "
-        "tokens: throughput on one core as a multiple of the teacher's, and the P50 of a call"
+        "first the teacher; accuracy of the INT8 engine in %, and its distance from the "
+        "teacher's in points; batch x tokens: throughput on one core as a multiple of the "
+        "teacher's; MB: the engine's file"
     )
     result.caption_justify = "left"
     return result
 
 
-def _cells(curve: Curve, row: Row, data_sets: list[str]) -> list[str]:
+def _cells(curve: Curve, row: Row) -> list[str]:
     card = row.depth.card
-    teaches = row is curve.teacher
-    cells = [f"{row.depth.layers}{' (teacher)' if teaches else ''}"]
     if card is None:
-        return [*cells, *(["refused"] * (len(data_sets) + len(TIMED_SHAPES) + 1)), "–"]
+        return [f"{row.depth.layers}", "refused", *("–" for _ in range(6))]
+    accuracies = row.accuracies()
     points = curve.points_from_teacher(row)
-    for name, accuracy in row.accuracies().items():
-        apart = "" if teaches else f"\n{points[name]:+.1f}"
-        cells.append(f"{100 * accuracy:.1f} %{apart}")
-    for speed in row.speeds:
-        times = "" if teaches else f"{speed.times_teacher:.2f}×\n"
-        cells.append(f"{times}{speed.p50_ms:.2f} ms")
-    adapter_bytes = (row.depth.adapter / ADAPTER_FILE).stat().st_size
-    return [*cells, f"{card.engine_bytes / 1e6:.1f}", f"{adapter_bytes / 1e6:.1f}"]
+    teaches = row is curve.teacher
+    return [
+        f"{row.depth.layers}",
+        "\n".join(short_name(name) for name in accuracies),
+        "\n".join(
+            f"{100 * accuracy:.1f}" + ("" if teaches else f" {points[name]:+5.1f}")
+            for name, accuracy in accuracies.items()
+        ),
+        *(f"{speed.times_teacher:.2f}×" for speed in row.speeds),
+        f"{card.engine_bytes / 1e6:.0f}",
+    ]
+
+
+def short_name(data: str) -> str:
+    """A data set's name without the ending of its file."""
+    return data.removesuffix(".gz").removesuffix(".jsonl")
 
 
 def require_matplotlib() -> None:
@@ -79,7 +84,7 @@ def write_curve_plot(curve: Curve, path: Path) -> None:
     for panel, shape in zip(panels, DRAWN_SHAPES, strict=True):
         _draw(panel, curve, shape)
     panels[0].set_ylabel("right labels of the INT8 engine, %")
-    panels[0].legend()
+    panels[0].legend(title="numbers: layers; dotted: a point below the teacher", loc="lower left")
     partial = path.with_name(f"{path.name}.partial")
     figure.savefig(partial, format="svg", metadata={"Date": None})
     partial.replace(path)
@@ -91,16 +96,16 @@ def _draw(panel: Any, curve: Curve, shape: tuple[int, int]) -> None:
     place = TIMED_SHAPES.index(shape)
     made.sort(key=lambda row: row.speeds[place].times_teacher)
     times = [row.speeds[place].times_teacher for row in made]
-    for number, name in enumerate(curve.teacher.accuracies()):
+    for number, (name, before) in enumerate(curve.teacher.accuracies().items()):
+        colour = f"C{number}"
         shares = [100 * row.accuracies()[name] for row in made]
-        panel.plot(times, shares, marker="o", color=f"C{number}", label=name)
-        panel.axhline(
-            100 * curve.teacher.accuracies()[name] - 1,
-            color=f"C{number}", linestyle=":", linewidth=0.8,
-        )  # fmt: skip
+        panel.plot(times, shares, marker="o", color=colour, label=short_name(name))
+        panel.axhline(100 * before - 1, color=colour, linestyle=":", linewidth=0.8)
         for row, x, y in zip(made, times, shares, strict=True):
-            panel.annotate(f"{row.depth.layers}", (x, y), xytext=(5, 5), textcoords="offset points")
+            place_of_text = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
+            panel.annotate(f"{row.depth.layers}", (x, y), **place_of_text)
     batch, tokens = shape
     panel.set_title(f"calls of {batch} x {tokens} tokens, one core")
     panel.set_xlabel("texts per second, as a multiple of the teacher's")
+    panel.margins(x=0.08, y=0.12)
     panel.grid(visible=True, alpha=0.3)
