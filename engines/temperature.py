@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.scores import softmax
+from engines.quality import calibration
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
-BINS = 15
 # With every text right the best temperature is 0, and with chance scores it has no bound.
 COLDEST, HOTTEST = 0.2, 5.0
 # Fewer say more about chance than about the network.
@@ -103,23 +103,14 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     return float(np.exp(-(low + high) / 2))
 
 
-def expected_calibration_error(scores: Floats, labels: Labels, bins: int = BINS) -> float:
-    """Mean distance of the best score from the share of right labels, in bins of equal width.
+def expected_calibration_error(scores: Floats, labels: Labels) -> float:
+    """Mean distance of the best score from the share of right labels; see engines/quality.py.
 
     Args:
         scores: probabilities, float32 (texts, labels).
         labels: the right label of each, int64 (texts,).
-        bins: how many parts 0 to 1 is divided into.
     """
-    best = scores.max(axis=1)
-    right = scores.argmax(axis=1) == labels
-    which = np.minimum((best * bins).astype(np.int64), bins - 1)
-    error = 0.0
-    for one in range(bins):
-        within = which == one
-        if within.any():
-            error += float(within.mean() * abs(best[within].mean() - right[within].mean()))
-    return error
+    return calibration(scores.max(axis=1), scores.argmax(axis=1) == labels).error
 
 
 def mean_nll(logits: Floats, labels: Labels) -> float:
