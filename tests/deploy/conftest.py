@@ -30,19 +30,14 @@ def binaries() -> dict[str, str]:
 
     Without them the test is skipped, or fails where REQUIRE_PROMETHEUS is set, as .ci/run does.
     """
-    found = {name: next(filter(None, map(shutil.which, all_))) for name, all_ in present().items()}
-    missing = sorted(set(NAMES) - set(found))
-    if missing:
+    paths = {name: next(filter(None, map(shutil.which, NAMES[name])), None) for name in NAMES}
+    found = {name: path for name, path in paths.items() if path is not None}
+    if missing := sorted(set(NAMES) - set(found)):
         reason = f"not installed: {', '.join(missing)}; {HOW}"
         if os.environ.get("REQUIRE_PROMETHEUS"):
             pytest.fail(reason)
         pytest.skip(reason)
     return found
-
-
-def present() -> dict[str, tuple[str, ...]]:
-    """Those of NAMES of which there is a program."""
-    return {name: names for name, names in NAMES.items() if any(map(shutil.which, names))}
 
 
 def load(path: Path) -> Any:
