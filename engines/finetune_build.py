@@ -35,7 +35,7 @@ def build_finetuned(
     """
     versions = versions_of(repository / trained.name)
     adapter = file_sha256(trained.folder / ADAPTER_FILE)
-    for folder in [*versions_of(trained.folder), *reversed(versions)]:
+    for folder in [*reversed(versions), *versions_of(trained.folder)]:
         card = card_of(folder)
         if card and card.adapter_sha256 == adapter:
             return card, folder

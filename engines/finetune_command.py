@@ -132,13 +132,25 @@ def _run(
 
 def _built(asked: FineTuning, dataset: Dataset, repository: Path, base: Path) -> dict[str, Any]:
     from engines.build_trained import Trained
-    from engines.finetune_build import build_finetuned
+    from engines.finetune_build import LEAST_JUDGED, build_finetuned
+    from engines.listing import is_served
 
     description = f"One of {len(dataset.labels)} labels, fine-tuned on {asked.data.resolve().name}."
     trained = Trained(asked.out, asked.name, description)
     engine, folder = build_finetuned(trained, dataset, repository, base)
-    if folder.parent == asked.out:
-        _say(f"{asked.name} is served already: `sub50 engines promote {asked.name} {folder}`")
+    for each in engine.accuracy:
+        accuracies = (
+            f"{100 * each.accuracy:.1f} %, unquantized {100 * each.reference_accuracy:.1f} %"
+        )
+        _say(f"the engine's accuracy on {each.data}: {accuracies}")
+    if not engine.accuracy:
+        _say(f"no split has {LEAST_JUDGED} texts: the gate judged scores, not accuracy")
+    if folder.parent == asked.out or not is_served(engine, repository):
+        candidate = folder if folder.parent == asked.out else folder.name
+        _say(
+            f"another version of {asked.name} is served; "
+            f"`sub50 engines promote {asked.name} {candidate}` serves this one"
+        )
     else:
         _say(
             f"`sub50 serve` serves it from its next start on; "

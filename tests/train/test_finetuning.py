@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import resource
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,8 @@ def test_a_csv_becomes_an_engine_and_a_candidate(tmp_path: Path) -> None:
     candidate = run_command("mood", *options, "--rank", "4", "--seed", "51")
     assert json.loads(candidate.stdout)["version"] == str(out / "2")
     assert f"sub50 engines promote mood {out / '2'}" in candidate.stderr
+
+    shutil.copytree(out / "2", repository / "mood" / "2")
+    promoted = run_command("mood", *options, "--rank", "4", "--seed", "51")
+    assert json.loads(promoted.stdout)["version"] == str(repository / "mood" / "2")
+    assert "another version" not in promoted.stderr
