@@ -196,13 +196,15 @@ class EmbeddedTriton:
             "shared_memory_prefix": self._started.shared_memory_prefix,
             "scratch": str(self._started.scratch),
         }
-        # A session of its own: Ctrl-C in the terminal is for us, and we end Triton in order.
+        # A process group of its own: Ctrl-C in the terminal is for us, and we end Triton in order.
+        # Not a session: where the kernel shares cores out by sessions, engines that load in spare
+        # time (sub50_aside.py) would count for as much as the service.
         return subprocess.Popen(
             [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(plan)],
             env=variables,
             cwd=self._started.scratch,
             stdin=subprocess.PIPE,
-            start_new_session=True,
+            process_group=0,
         )
 
     def _wait_until_ready(self, deadline: float) -> None:

@@ -12,14 +12,24 @@ beside it.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
-import sub50_aside  # isort: skip  (acts on import, for the sake of the imports below)
-import numpy as np
-import onnxruntime as ort
-import triton_python_backend_utils as pb_utils
-from sub50_batches import Batcher, check_names, engine_path, parameters_of, thread_count
-from sub50_runs import EVERY_LENGTH
+import sub50_aside
+
+sub50_aside.import_first("numpy", "onnxruntime")
+
+import numpy as np  # noqa: E402
+import onnxruntime as ort  # noqa: E402
+import triton_python_backend_utils as pb_utils  # noqa: E402
+from sub50_batches import (  # noqa: E402
+    Batcher,
+    check_names,
+    engine_path,
+    parameters_of,
+    thread_count,
+)
+from sub50_runs import EVERY_LENGTH  # noqa: E402
 
 Arrays = list[np.ndarray[Any, np.dtype[Any]]]
 
@@ -39,9 +49,7 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         path = engine_path(args, config)
         try:
-            self.session = ort.InferenceSession(
-                str(path), session_options(config), providers=["CPUExecutionProvider"]
-            )
+            self.session = load(path, session_options(config))
             input_names = [tensor.name for tensor in self.session.get_inputs()]
             output_names = {tensor.name for tensor in self.session.get_outputs()}
             check_names(config, set(input_names), output_names)
@@ -50,8 +58,6 @@ class TritonPythonModel:
             )
         except Exception as error:
             raise pb_utils.TritonModelException(f"{path}: {error}") from error
-        finally:
-            sub50_aside.step_back()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer a batch of requests."""
@@ -63,6 +69,14 @@ class TritonPythonModel:
         feed = dict(zip(self.batcher.input_names, inputs, strict=True))
         outputs: Arrays = self.session.run(self.batcher.output_names, feed)
         return outputs
+
+
+def load(path: Path, options: ort.SessionOptions) -> ort.InferenceSession:
+    """The engine of a file; beside others that serve, without taking a core from them."""
+    starts_threads = options.intra_op_num_threads != 1 or options.inter_op_num_threads != 1
+    aside = sub50_aside.on_one_core if starts_threads else sub50_aside.in_spare_time
+    providers = ["CPUExecutionProvider"]
+    return aside(lambda: ort.InferenceSession(str(path), options, providers=providers))
 
 
 def session_options(config: dict[str, Any]) -> ort.SessionOptions:
