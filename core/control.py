@@ -1,7 +1,7 @@
 """How a command on this machine speaks to the service that serves the same repository.
 
 A Unix socket in the repository: who may write there may promote, nobody else can reach it. One
-JSON object on a line asks, one answers.
+JSON object on a line asks; then come any number of `{"progress": …}`, and one line that answers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ SOCKET_FILE = ".control.sock"
 # An answer may take as long as loading an engine and watching it.
 ANSWER_SECONDS = 300.0
 MOST_BYTES = 1 << 20
+MOST_SHADOW_SECONDS = 86_400.0
+
+Progress = Callable[[dict[str, Any]], None]
 
 
 class ControlError(Exception):
@@ -38,11 +41,15 @@ def short_path(repository: Path) -> Iterator[str]:
 
 
 def tell(
-    repository: Path, message: dict[str, Any], answer_seconds: float = ANSWER_SECONDS
+    repository: Path,
+    message: dict[str, Any],
+    answer_seconds: float = ANSWER_SECONDS,
+    on_progress: Progress | None = None,
 ) -> dict[str, Any] | None:
     """Send a message to the service of a repository and return its answer.
 
-    Returns None where no service runs there.
+    Returns None where no service runs there. With `on_progress`, which is called with what the
+    service tells meanwhile, a first Ctrl-C has it call off what it does and answer so.
 
     Raises:
         ControlError: a service was there and its answer did not come.
@@ -60,23 +67,44 @@ def tell(
         try:
             connection.settimeout(answer_seconds)
             connection.sendall(json.dumps(message).encode() + b"\n")
-            line = _read_line(connection)
+            lines = _Lines(connection)
+            if on_progress is None:
+                return _answer(lines, lambda _: None)
+            try:
+                return _answer(lines, on_progress)
+            except KeyboardInterrupt:
+                connection.shutdown(socket.SHUT_WR)
+                return _answer(lines, lambda _: None)
         except OSError as error:
             raise ControlError(f"the service did not answer: {error}") from error
-    try:
-        answer = json.loads(line)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise ControlError("the service ended before it answered")
-    return answer
 
 
-def _read_line(connection: socket.socket) -> bytes:
-    received = b""
-    while b"\n" not in received and len(received) <= MOST_BYTES:
-        chunk = connection.recv(65536)
-        if not chunk:
-            break
-        received += chunk
-    return received
+def _answer(lines: _Lines, on_progress: Progress) -> dict[str, Any]:
+    while True:
+        try:
+            message = json.loads(lines.next())
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            raise ControlError("the service ended before it answered")
+        if "progress" not in message:
+            return message
+        on_progress(message["progress"])
+
+
+class _Lines:
+    """The lines that come over a connection; what was read of the next one is kept."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._received = b""
+
+    def next(self) -> bytes:
+        """The next line, or what there is of it when the other side has ended."""
+        while b"\n" not in self._received and len(self._received) <= MOST_BYTES:
+            chunk = self._connection.recv(65536)
+            if not chunk:
+                break
+            self._received += chunk
+        line, _, self._received = self._received.partition(b"\n")
+        return line

@@ -12,13 +12,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card, write_card
-from core.control import ControlError, tell
+from core.control import ControlError, Progress, tell
 from core.versions import (
     Served,
     VersionError,
@@ -38,7 +39,25 @@ from engines.model_config import CONFIG_FILE, read_config
 INCOMING = ".incoming-"
 
 
-def promote(name: str, candidate: str, repository: Path, force: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Shadow:
+    """For how long a candidate is asked copies of live requests, and which share of them (0 to 1).
+
+    `on_progress` is called every second with the figures so far.
+    """
+
+    seconds: float
+    share: float
+    on_progress: Progress
+
+
+def promote(
+    name: str,
+    candidate: str,
+    repository: Path,
+    force: bool = False,
+    shadow: Shadow | None = None,
+) -> dict[str, Any]:
     """Serve another engine of a model from now on.
 
     Args:
@@ -47,6 +66,7 @@ def promote(name: str, candidate: str, repository: Path, force: bool = False) ->
             number of a version that is there.
         repository: the model repository.
         force: let its labels, and its answers to golden requests, differ from what is served.
+        shadow: ask it what clients ask of the running service first, and promote it if it holds.
 
     Returns:
         What happened: `model`, `version`, `before`, `service` (whether one was told), and what
@@ -70,6 +90,8 @@ def promote(name: str, candidate: str, repository: Path, force: bool = False) ->
             raise PromotionError(f"version {version} of {name} serves already")
         message = {"do": "promote", "model": name, "version": version, "force": force}
         try:
+            if shadow is not None:
+                return _shadow(folder, message, shadow)
             return _tell_or_write(folder, served.version, message)
         except (_Refused, VersionError) as refused:
             if not is_version:
@@ -99,6 +121,21 @@ class _Refused(Exception):
     """The running service did not take the version; its reason."""
 
 
+def _shadow(folder: Path, message: dict[str, Any], shadow: Shadow) -> dict[str, Any]:
+    """Have the running service ask the candidate what it is asked, and switch if that holds."""
+    message |= {"shadow_seconds": shadow.seconds, "shadow_share": shadow.share}
+    try:
+        answer = tell(folder.parent, message, on_progress=shadow.on_progress)
+    except ControlError as error:
+        raise _unclear(folder.name, error) from error
+    if answer is None:
+        raise _Refused(
+            f"--shadow needs live requests, and no `sub50 serve` runs on {folder.parent}; start "
+            "it, or promote without --shadow"
+        )
+    return _taken(answer)
+
+
 def _tell_or_write(folder: Path, before: str, message: dict[str, Any]) -> dict[str, Any]:
     """Have the running service switch; where none runs, write what the next one is to serve."""
     repository, name = folder.parent, folder.name
@@ -119,9 +156,16 @@ def _tell_or_write(folder: Path, before: str, message: dict[str, Any]) -> dict[s
             if not answer.get("ok"):
                 write_served(folder, state)
     except ControlError as error:
-        raise PromotionError(
-            f"{error}; `sub50 engines list` shows which version of {name} serves"
-        ) from error
+        raise _unclear(name, error) from error
+    return _taken(answer)
+
+
+def _unclear(name: str, error: ControlError) -> PromotionError:
+    return PromotionError(f"{error}; `sub50 engines list` shows which version of {name} serves")
+
+
+def _taken(answer: dict[str, Any]) -> dict[str, Any]:
+    """What the service found. Raises _Refused, with its reason, if it did not switch."""
     if not answer.get("ok"):
         raise _Refused(str(answer.get("error")))
     return {**{k: v for k, v in answer.items() if k != "ok"}, "service": True}

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from engines.promote import promote, rollback
+from engines.shadow_option import shown_shadow, told_shadow
 
 NO_SERVICE = (
     "No `sub50 serve` runs on this repository: it is served from the next start on. A Triton of "
@@ -15,9 +16,23 @@ NO_SERVICE = (
 )
 
 
-def run_promote(name: str, candidate: str, repository: Path, force: bool) -> dict[str, Any]:
-    """Promote and say what came of it; raises like `promote`."""
-    return _told(promote(name, candidate, repository, force))
+def run_promote(
+    name: str,
+    candidate: str,
+    repository: Path,
+    force: bool,
+    shadow: str | None = None,
+    shadow_share: float = 1.0,
+) -> dict[str, Any]:
+    """Promote and say what came of it; raises like `promote`.
+
+    `shadow` is for how long the candidate is asked copies of live requests first, as `10m`.
+    """
+    if shadow is None:
+        return _told(promote(name, candidate, repository, force))
+    with shown_shadow(shadow, shadow_share) as shadowing:
+        result = promote(name, candidate, repository, force, shadowing)
+    return _told(result)
 
 
 def run_rollback(name: str, repository: Path) -> dict[str, Any]:
@@ -37,6 +52,8 @@ def _told(result: dict[str, Any]) -> dict[str, Any]:
             f"{golden['labels_compared']} sure labels changed, the slowest took "
             f"{golden['slowest_ms']:.1f} ms"
         )
+    if result.get("shadow"):
+        line += f"; {told_shadow(result['shadow'])}"
     console.print(f"{line}.", markup=False)
     if not result["service"]:
         console.print(NO_SERVICE, markup=False)

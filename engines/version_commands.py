@@ -39,6 +39,13 @@ def promote_engine(
     force: Annotated[
         bool, typer.Option("--force", help="Let labels and golden answers differ.")
     ] = False,
+    shadow: Annotated[
+        str | None,
+        typer.Option(help="Ask it copies of live requests first, for so long: 90s, 10m, 1h."),
+    ] = None,
+    shadow_share: Annotated[
+        float, typer.Option(help="The share of requests to copy, over 0 and at most 1.")
+    ] = 1.0,
     repository: Repository = DEFAULT_REPOSITORY,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +53,7 @@ def promote_engine(
     _step_back()
     from engines.promote_command import run_promote
 
-    _shown(lambda: run_promote(name, candidate, repository, force), as_json)
+    _shown(lambda: run_promote(name, candidate, repository, force, shadow, shadow_share), as_json)
 
 
 def rollback_engine(

@@ -58,7 +58,7 @@ def create_app(
         gc.collect()
         gc.freeze()
         lag.start()
-        async with promotions(hosted, settings, pipeline, client, metrics):
+        async with promotions(hosted, settings, pipeline, metrics):
             yield
         lag.stop()
         gc.unfreeze()

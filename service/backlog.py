@@ -33,6 +33,12 @@ class Backlog:
         waiting = any(self._interactive_tokens.values()) or any(self._bulk_tokens.values())
         return not self._calls and not waiting
 
+    @property
+    def quiet(self) -> bool:
+        """Whether no interactive request waits or is under way."""
+        waiting = any(self._interactive_tokens.values())
+        return not waiting and all(call.bulk for call in self._calls)
+
     def add(self, job: Job) -> None:
         """Count a job that begins to wait."""
         self._tokens_of(job)[job.model] += job.tokens

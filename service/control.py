@@ -12,25 +12,26 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core.control import SOCKET_FILE, short_path
+from core.control import MOST_SHADOW_SECONDS, SOCKET_FILE, short_path
 from service.errors import Sub50Error
 
 log = logging.getLogger("sub50.control")
 
 LOCK_FILE = ".control.lock"
 READ_SECONDS = 5.0
+CLOSE_SECONDS = 3.0
 LINE_BYTES = 1 << 16
 
 
 class ControlRequest(BaseModel):
-    """What a command asks for. `version` is for a promotion alone."""
+    """What a command asks for. All but `model` is for a promotion alone."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -38,9 +39,25 @@ class ControlRequest(BaseModel):
     model: str
     version: str = Field("", pattern=r"^\d*$")
     force: bool = False
+    shadow_seconds: float | None = Field(None, gt=0, le=MOST_SHADOW_SECONDS)
+    shadow_share: float = Field(1.0, gt=0, le=1)
 
 
-Answer = Callable[[ControlRequest], Awaitable[dict[str, Any]]]
+class Caller:
+    """The command that asked: it can be told how far things are, and may go away."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self.gone = asyncio.Event()
+
+    async def tell(self, figures: Mapping[str, object]) -> None:
+        """Send how far things are; to nobody where the command has ended."""
+        with suppress(OSError):
+            self._writer.write(json.dumps({"progress": figures}).encode() + b"\n")
+            await self._writer.drain()
+
+
+Answer = Callable[[ControlRequest, Caller], Awaitable[dict[str, Any]]]
 
 
 @contextmanager
@@ -98,12 +115,16 @@ def _listen(repository: Path, lock: int) -> socket.socket | None:
 
 
 class ControlServer:
-    """Answers what comes over the socket, one line each."""
+    """Answers what comes over the socket: one line asks, then any of progress, and one answers.
+
+    A command that closes its side calls off what may be called off.
+    """
 
     def __init__(self, listener: socket.socket, answer: Answer) -> None:
         self._listener = listener
         self._answer = answer
         self._server: asyncio.Server | None = None
+        self._callers: dict[Caller, asyncio.Task[None] | None] = {}
 
     async def start(self) -> None:
         """Answer from now on, also what has come in before."""
@@ -112,30 +133,47 @@ class ControlServer:
         )
 
     async def close(self) -> None:
-        """Answer no more."""
+        """Answer no more; what may be called off is, and has a moment to end in order."""
         if self._server is not None:
             self._server.close()
+        for caller in self._callers:
+            caller.gone.set()
+        if tasks := [task for task in self._callers.values() if task is not None]:
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        caller = Caller(writer)
+        self._callers[caller] = asyncio.current_task()
         try:
-            answer = await self._answer_to(reader)
+            answer = await self._answer_to(reader, caller)
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         except (OSError, TimeoutError, ValueError) as error:
             log.debug("a command went away: %s", error)
         finally:
+            del self._callers[caller]
             writer.close()
 
-    async def _answer_to(self, reader: asyncio.StreamReader) -> dict[str, Any]:
+    async def _answer_to(self, reader: asyncio.StreamReader, caller: Caller) -> dict[str, Any]:
         line = await asyncio.wait_for(reader.readline(), READ_SECONDS)
         try:
             request = ControlRequest.model_validate_json(line)
         except ValidationError as error:
             return {"ok": False, "error": f"the service does not understand: {error}"}
+        end = asyncio.create_task(_note_end(reader, caller))
         try:
-            return {"ok": True, **await self._answer(request)}
+            return {"ok": True, **await self._answer(request, caller)}
         except Sub50Error as error:
             return {"ok": False, "error": str(error)}
         except Exception as error:
             log.exception("%s of %s failed", request.do, request.model)
             return {"ok": False, "error": f"unexpected: {error!r}; the service's log has more"}
+        finally:
+            end.cancel()
+
+
+async def _note_end(reader: asyncio.StreamReader, caller: Caller) -> None:
+    with suppress(OSError):
+        while await reader.read(LINE_BYTES):
+            pass
+    caller.gone.set()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import math
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,12 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from core.card import EngineCard
-from core.scores import sigmoid, softmax
-from core.tokenizer import pad
+from service.aside import ask_aside
 from service.errors import PromotionError, RequestError
 from service.models import ServedModel
-from service.postprocess import DEFAULT_THRESHOLD
-from service.scheduler import InferenceBackend
+from service.scheduler import Scheduler
+from service.sure_labels import changed_labels
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,15 +41,10 @@ SHORT = (
 )
 # About 60 and 130 tokens: the lengths that a request of one text may well have.
 GOLDEN_TEXTS = (*SHORT, " ".join(SHORT[1:5]), " ".join(SHORT))
-# From here on the served version counts as sure of a label.
-SURE_PROBABILITY = 0.75
-SURE_DISTANCE = 0.25
 # The best of so many: one slow call on a busy machine says nothing of the engine.
 TRIES = 3
-CALL_TIMEOUT_MS = 2000.0
-# Behind live requests, where Triton knows priorities, and never two calls on end: less than a
-# tenth of two cores.
-PRIORITY = 2
+CALL_SECONDS = 5.0
+# Live requests go first, and never two calls on end: less than a tenth of two cores.
 PAUSE_SECONDS = 0.02
 # A machine that is busy makes both versions late: only one that is slower by more than noise is
 # held to the budget.
@@ -75,7 +68,7 @@ class Golden:
 async def compare(
     served: ServedModel,
     candidate: ServedModel,
-    backend: InferenceBackend,
+    scheduler: Scheduler,
     *,
     budget_ms: float,
     same_labels: bool = True,
@@ -90,7 +83,7 @@ async def compare(
     Raises:
         PromotionError: the candidate does not hold; says what differs.
     """
-    (outputs, times_ms), (expected, served_ms) = await _answers([candidate, served], backend)
+    (outputs, times_ms), (expected, served_ms) = await _answers([candidate, served], scheduler)
     _check_values(candidate, outputs)
     factor = statistics.median(a / b for a, b in zip(times_ms, served_ms, strict=True))
     if max(times_ms) > budget_ms and factor > SLOWER_FACTOR:
@@ -99,7 +92,7 @@ async def compare(
             f"golden request, and {factor:.1f} times what version {served.version} takes; "
             f"{budget_ms:g} ms are promised"
         )
-    compared, changed = _labels(served.card, candidate.card, expected, outputs)
+    compared, changed = changed_labels(served.card, candidate.card, expected, outputs)
     allowed = allowed_changes(served.card, candidate.card, compared)
     if same_labels and changed > allowed:
         raise PromotionError(
@@ -111,13 +104,13 @@ async def compare(
     return Golden(len(GOLDEN_TEXTS), compared, changed, allowed, max(times_ms), bounded)
 
 
-async def answers_at_all(candidate: ServedModel, backend: InferenceBackend) -> None:
+async def answers_at_all(candidate: ServedModel, scheduler: Scheduler) -> None:
     """Ask a version that has served before whether it still answers.
 
     Raises:
         PromotionError: it does not, or with values that are none.
     """
-    ((outputs, _),) = await _answers([candidate], backend)
+    ((outputs, _),) = await _answers([candidate], scheduler)
     _check_values(candidate, outputs)
 
 
@@ -132,7 +125,7 @@ def allowed_changes(served: EngineCard, candidate: EngineCard, compared: int) ->
 
 
 async def _answers(
-    models: Sequence[ServedModel], backend: InferenceBackend
+    models: Sequence[ServedModel], scheduler: Scheduler
 ) -> list[tuple[list[Floats], list[float]]]:
     """For each model, the outputs of the golden texts, float32 of shape (width,), and their times.
 
@@ -144,7 +137,7 @@ async def _answers(
     for number in range(len(GOLDEN_TEXTS)):
         tries = [
             [
-                await _answer(model, rows[number], backend)
+                await _answer(model, rows[number], scheduler)
                 for model, rows in zip(models, texts, strict=True)
             ]
             for _ in range(TRIES)
@@ -155,27 +148,16 @@ async def _answers(
     return found
 
 
-async def _answer(
-    model: ServedModel, ids: list[int], backend: InferenceBackend
-) -> tuple[Floats, float]:
+async def _answer(model: ServedModel, ids: list[int], scheduler: Scheduler) -> tuple[Floats, float]:
     """One text's output, float32 of shape (width,), and how many ms it took."""
-    input_ids, attention_mask = pad([ids])
     await asyncio.sleep(PAUSE_SECONDS)
-    begun = time.monotonic()
     try:
-        rows = await backend.infer(
-            model.name,
-            input_ids,
-            attention_mask,
-            timeout_ms=CALL_TIMEOUT_MS,
-            priority=PRIORITY,
-            version=model.version,
-        )
+        rows, took_ms = await ask_aside(model, [ids], scheduler, CALL_SECONDS)
     except RequestError as error:
         raise PromotionError(
             f"version {model.version} of {model.name} does not answer a golden request: {error}"
         ) from error
-    return np.array(rows[0]), 1000 * (time.monotonic() - begun)
+    return np.array(rows[0]), took_ms
 
 
 def _check_values(model: ServedModel, outputs: list[Floats]) -> None:
@@ -194,30 +176,3 @@ def _check_values(model: ServedModel, outputs: list[Floats]) -> None:
             raise PromotionError(f"{told} answers with vectors that are not of length 1")
     if all(np.array_equal(outputs[0], output) for output in outputs[1:]):
         raise PromotionError(f"{told} gives all golden requests the same answer")
-
-
-def _labels(
-    served: EngineCard, candidate: EngineCard, expected: list[Floats], found: list[Floats]
-) -> tuple[int, int]:
-    """How many labels of which the served engine is sure were compared, and how many differ."""
-    if served.output == "embedding" or len(served.labels) < 2:  # numbers, not labels
-        return 0, 0
-    if served.problem_type == "multi_label":
-        before, after = _decisions(served, expected), _decisions(candidate, found)
-        sure = before[1]
-        return int(sure.sum()), int((before[0] != after[0])[sure].sum())
-    compared = changed = 0
-    for old, new in zip(expected, found, strict=True):
-        if softmax(old).max() >= SURE_PROBABILITY:
-            compared += 1
-            changed += served.labels[int(old.argmax())] != candidate.labels[int(new.argmax())]
-    return compared, changed
-
-
-def _decisions(
-    card: EngineCard, outputs: list[Floats]
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether each label is given, and whether that is sure, both bool of (texts, labels)."""
-    limits = np.array(card.thresholds or [DEFAULT_THRESHOLD] * len(card.labels))
-    above = sigmoid(np.stack(outputs)) - limits
-    return above > 0, np.abs(above) >= SURE_DISTANCE

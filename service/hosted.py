@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from service.control import ControlRequest, ControlServer
+from service.control import Caller, ControlRequest, ControlServer
 from service.metrics import Metrics
 from service.pipeline import Pipeline
 from service.promotion import WATCH_SECONDS, Promoter
-from service.scheduler import InferenceBackend
 from service.settings import Settings
+from service.shadow import Shadowing
 from service.triton.loader import VersionLoader
 
 
@@ -31,7 +31,6 @@ async def promotions(
     hosted: HostedTriton | None,
     settings: Settings,
     pipeline: Pipeline,
-    backend: InferenceBackend,
     metrics: Metrics,
 ) -> AsyncIterator[None]:
     """Answer commands for as long as the block runs; none where Triton is not ours."""
@@ -42,17 +41,21 @@ async def promotions(
     promoter = Promoter(
         settings.repository,
         pipeline,
-        backend,
         loader,
         metrics,
         budget_ms=settings.interactive_timeout_ms,
         watch_seconds=hosted.watch_seconds,
     )
 
-    async def answer(request: ControlRequest) -> dict[str, Any]:
+    async def answer(request: ControlRequest, caller: Caller) -> dict[str, Any]:
         if request.do == "rollback":
             return await promoter.rollback(request.model)
-        return await promoter.promote(request.model, request.version, request.force)
+        shadowing: Shadowing | None = None
+        if request.shadow_seconds is not None:
+            shadowing = Shadowing(
+                request.shadow_seconds, request.shadow_share, caller.tell, caller.gone
+            )
+        return await promoter.promote(request.model, request.version, request.force, shadowing)
 
     server = ControlServer(hosted.control, answer)
     await server.start()

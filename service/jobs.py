@@ -26,6 +26,7 @@ class Job:
     `rows` are token ids; `deadline` is when the request must be answered; `answer` becomes the
     outputs, float32 of shape (rows, width). `is_trial`: it runs whatever the line says of it.
     `version` is the one of the model that the rows were tokenized for; "" is whichever is served.
+    `aside`: nobody's request, but asked to learn about an engine.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Job:
     request_id: str = ""
     is_trial: bool = False
     version: str = ""
+    aside: bool = False
     call: EngineCall | None = None
     arrived: float = field(default_factory=time.monotonic)
     tokens: int = 0
@@ -75,6 +77,7 @@ class EngineCall:
     """One call to Triton for the rows of several jobs of one version of one model.
 
     `started` is when the engine is taken to have begun: 0 while another call is before it.
+    `took_ms` is how long it took, once it is answered.
     """
 
     def __init__(self, jobs: list[Job], line: CostLine) -> None:
@@ -82,9 +85,11 @@ class EngineCall:
         self.model = jobs[0].model
         self.version = jobs[0].version
         self.bulk = jobs[0].bulk
+        self.aside = jobs[0].aside
         self.tokens = sum(job.tokens for job in jobs)
         self.predicted_seconds = line.predict_ms(self.tokens) / 1000
         self.started = 0.0
+        self.took_ms = 0.0
         self.task: asyncio.Task[None] | None = None
         for job in jobs:
             job.call = self

@@ -33,6 +33,7 @@ class Metrics:
         self._declare_requests(registry)
         self._declare_admission(registry)
         self._declare_engines(registry)
+        self._declare_promotions(registry)
         self._declare_readiness(registry)
 
     def request_series(self, route: str, model: str, request_class: str, status: int) -> Histogram:
@@ -156,10 +157,26 @@ class Metrics:
             ("model", "version", "precision", "backend", "sha256"),
             registry=registry,
         )
+
+    def _declare_promotions(self, registry: CollectorRegistry) -> None:
         self.promotions = Counter(
             "sub50_promotions_total",
             "Attempts to serve another version: promoted, rolled_back, refused, or reverted "
             "because it failed once it was served.",
+            ("model", "result"),
+            registry=registry,
+        )
+        self.shadow_copies = Counter(
+            "sub50_shadow_copies_total",
+            "Copies of live calls for a candidate: compared, dropped while there were enough or "
+            "because they were long, or failed by it.",
+            ("model", "result"),
+            registry=registry,
+        )
+        self.shadow_labels = Counter(
+            "sub50_shadow_labels_total",
+            "Labels that the served version was sure of, on copies: agreed, or changed by the "
+            "candidate.",
             ("model", "result"),
             registry=registry,
         )

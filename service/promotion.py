@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from core.versions import (
     Served,
@@ -29,20 +29,14 @@ from service.golden import Golden, answers_at_all, compare
 from service.metrics import Metrics
 from service.models import ServedModel, load_version
 from service.pipeline import Pipeline
-from service.scheduler import InferenceBackend
+from service.shadow import Shadowing, require_same_tokens, shadow
+from service.shadow_record import Findings
+from service.version_keeper import Loader, VersionKeeper
 
 log = logging.getLogger("sub50.promotion")
 
 # So long the version before stays loaded, ready to take over again.
 WATCH_SECONDS = 5.0
-RETIRE_POLL_SECONDS = 0.05
-
-
-class Loader(Protocol):
-    """Whatever loads versions: the embedded Triton in life."""
-
-    async def keep(self, model: str, versions: set[str]) -> None:
-        """Have exactly these versions loaded, or raise PromotionError with all as before."""
 
 
 class Promoter:
@@ -55,7 +49,6 @@ class Promoter:
         self,
         repository: Path,
         pipeline: Pipeline,
-        backend: InferenceBackend,
         loader: Loader,
         metrics: Metrics,
         *,
@@ -64,21 +57,19 @@ class Promoter:
     ) -> None:
         self._repository = repository
         self._pipeline = pipeline
-        self._backend = backend
-        self._loader = loader
         self._metrics = metrics
         self._budget_ms = budget_ms
         self._watch_seconds = watch_seconds
         self._under_way: set[str] = set()
-        self._on_trial: dict[str, str] = {}
-        # Versions that may still be asked, each with the task that will let go of it.
-        self._retiring: dict[ServedModel, asyncio.Task[None]] = {}
-        self._loading = asyncio.Lock()
+        self._versions = VersionKeeper(pipeline, loader, watch_seconds)
 
-    async def promote(self, name: str, version: str, force: bool = False) -> dict[str, Any]:
+    async def promote(
+        self, name: str, version: str, force: bool = False, shadowing: Shadowing | None = None
+    ) -> dict[str, Any]:
         """Serve `version` of a model from now on; returns what was found on the way.
 
-        `force` lets its labels differ from those of the served version.
+        `force` lets its labels differ from those of the served version. With `shadowing` it first
+        has to hold on copies of live requests.
 
         Raises:
             PromotionError: it cannot be served; the one before still is.
@@ -89,7 +80,9 @@ class Promoter:
             state = self._state(served)
             if version == served.version:
                 return {"model": name, "version": version, "unchanged": True}
-            found = await self._change(served, state.promoted(version), force, is_rollback=False)
+            found = await self._change(
+                served, state.promoted(version), force, is_rollback=False, shadowing=shadowing
+            )
         self._metrics.promotions.labels(name, "promoted").inc()
         return found
 
@@ -114,10 +107,7 @@ class Promoter:
 
     async def close(self) -> None:
         """Give up what waits for old requests; Triton ends with us."""
-        tasks = list(self._retiring.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._versions.close()
 
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[None]:
@@ -145,15 +135,24 @@ class Promoter:
         return state
 
     async def _change(
-        self, served: ServedModel, state: Served, force: bool, *, is_rollback: bool
+        self,
+        served: ServedModel,
+        state: Served,
+        force: bool,
+        *,
+        is_rollback: bool,
+        shadowing: Shadowing | None = None,
     ) -> dict[str, Any]:
         begun = time.monotonic()
         name, folder = served.name, self._repository / served.name
         before = self._state(served)
         try:
             candidate = await self._read(served, folder / state.version, force)
-            async with self._loaded(candidate):
+            if shadowing is not None:
+                require_same_tokens(served, candidate)
+            async with self._versions.loaded(candidate):
                 golden = await self._try_out(served, candidate, force, is_rollback)
+                shadowed = await self._shadowed(served, candidate, force, shadowing)
                 await asyncio.to_thread(write_served, folder, state)
                 watch = self._watch(candidate)
                 self._switch(candidate, golden.cost_factor if golden else 1.0)
@@ -169,20 +168,13 @@ class Promoter:
             "before": served.version,
             "seconds_to_switch": round(switched - begun, 3),
             "golden": asdict(golden) if golden else None,
+            "shadow": asdict(shadowed) if shadowed else None,
         }
 
     async def _read(self, served: ServedModel, version: Path, force: bool) -> ServedModel:
         """The candidate as it lies on disk, fit to take the place of the served version."""
         candidate = await asyncio.to_thread(load_version, version, served)
-        for model in self._retiring:
-            if (model.name, model.version) != (candidate.name, candidate.version):
-                continue
-            if model.card != candidate.card:
-                raise PromotionError(
-                    f"another engine of the name {candidate.name} {candidate.version} still "
-                    "answers old requests; try again in a moment"
-                )
-            candidate = model  # not yet unloaded: what going back at once finds
+        candidate = self._versions.not_yet_unloaded(candidate)
         against = conflicts(served.card, candidate.card, force)
         if against:
             raise PromotionError(
@@ -191,37 +183,43 @@ class Promoter:
             )
         return candidate
 
-    @asynccontextmanager
-    async def _loaded(self, candidate: ServedModel) -> AsyncIterator[None]:
-        """The candidate loaded beside what is in use; let go of, should the block fail."""
-        name = candidate.name
-        self._on_trial[name] = candidate.version
-        try:
-            await self._keep(name)
-            yield
-        except BaseException:
-            del self._on_trial[name]
-            await self._let_go(name)
-            raise
-        del self._on_trial[name]
-
     async def _try_out(
         self, served: ServedModel, candidate: ServedModel, force: bool, is_rollback: bool
     ) -> Golden | None:
         if is_rollback:
-            await answers_at_all(candidate, self._backend)
+            await answers_at_all(candidate, self._pipeline.scheduler)
             return None
         return await compare(
-            served, candidate, self._backend, budget_ms=self._budget_ms, same_labels=not force
+            served,
+            candidate,
+            self._pipeline.scheduler,
+            budget_ms=self._budget_ms,
+            same_labels=not force,
+        )
+
+    async def _shadowed(
+        self,
+        served: ServedModel,
+        candidate: ServedModel,
+        force: bool,
+        shadowing: Shadowing | None,
+    ) -> Findings | None:
+        if shadowing is None:
+            return None
+        return await shadow(
+            served,
+            candidate,
+            self._pipeline.scheduler,
+            self._metrics,
+            shadowing,
+            budget_ms=self._budget_ms,
+            same_labels=not force,
         )
 
     def _switch(self, model: ServedModel, cost_factor: float) -> None:
         before = self._pipeline.switch(model, cost_factor)
         self._metrics.serve_engine(model.engine_info, before.engine_info)
-        self._retiring[before] = asyncio.get_running_loop().create_task(self._retire(before))
-        retiring = self._retiring.pop(model, None)
-        if retiring is not None:
-            retiring.cancel()
+        self._versions.replaced(before, model)
 
     def _watch(self, model: ServedModel) -> asyncio.Future[BackendError]:
         future: asyncio.Future[BackendError] = asyncio.get_running_loop().create_future()
@@ -253,27 +251,3 @@ class Promoter:
             f"version {candidate.version} of {name} failed once it was served ({failure}); "
             f"version {served.version} serves again"
         )
-
-    async def _retire(self, model: ServedModel) -> None:
-        """Unload a version once its last request is answered, unless it serves again."""
-        await asyncio.sleep(self._watch_seconds)
-        while model.in_flight:  # noqa: ASYNC110  (an event would cost every request something)
-            await asyncio.sleep(RETIRE_POLL_SECONDS)
-        del self._retiring[model]
-        await self._let_go(model.name)
-
-    async def _let_go(self, name: str) -> None:
-        """Have no more versions loaded than are in use."""
-        try:
-            await self._keep(name)
-        except PromotionError as error:
-            log.error("an unused version of %s stays loaded: %s", name, error)
-
-    async def _keep(self, name: str) -> None:
-        """Have the versions loaded that serve, are on trial, or may still be asked."""
-        async with self._loading:
-            in_use = {self._pipeline.models.named(name).version}
-            in_use |= {model.version for model in self._retiring if model.name == name}
-            if name in self._on_trial:
-                in_use.add(self._on_trial[name])
-            await self._loader.keep(name, in_use)

@@ -1,8 +1,8 @@
 """Which rows travel to Triton next: one line of waiting work for all models.
 
 The cores are one resource, whichever model uses them, so there is one line. Interactive work goes
-first; bulk work, cut into slices, goes where nothing waits, and gets a turn now and then so that
-it never stands still. Rows that wait while a call is under way travel together in the next one.
+first; bulk work, cut into slices, goes behind it (`behind.py`). Rows that wait while a call is
+under way travel together in the next one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from core.buckets import bucket_length
 from core.tokenizer import Ids, pad
 from service.backlog import Backlog
+from service.behind import Behind
 from service.cost import CostLine
 from service.errors import BackendError, RequestError
 from service.jobs import EngineCall, Job
@@ -27,6 +28,8 @@ from service.metrics import Metrics
 from service.slices import MAX_ROWS
 
 Floats = npt.NDArray[np.float32]
+# Is shown a call that was answered, and its outputs, float32 of shape (rows, width).
+Tap = Callable[[EngineCall, Floats], None]
 
 # A call is sent so long before the one under way is predicted to end: about what the way to the
 # engine takes. Later leaves the engine idle; earlier sends rows off before others can join them.
@@ -42,8 +45,6 @@ UNDIVIDED_TOKENS = 128
 SPARE_MS = 5.0
 # Triton's words for them, which a deployed Triton shared by several of us may heed.
 PRIORITY = {False: 1, True: 2}
-# Bulk work gets a slice of the engine at least so often, however much interactive work waits.
-BULK_TURN_SECONDS = 0.25
 
 
 class InferenceBackend(Protocol):
@@ -88,13 +89,14 @@ class Scheduler:
         self._shares = shares
         self._call_tokens = call_tokens
         self._interactive: dict[str, deque[Job]] = {model: deque() for model in lines}
-        self._bulk: deque[Job] = deque()
+        self._behind = Behind()
         self._calls: list[EngineCall] = []
-        self._bulk_ended = time.monotonic()
         self._wake: asyncio.TimerHandle | None = None
         self.backlog = Backlog(lines, shares, self._calls, call_tokens=call_tokens)
         # Who wants to know of the first failure of a version, by model and version.
         self.watches: dict[tuple[str, str], asyncio.Future[BackendError]] = {}
+        # Who wants to see what calls of a model were answered, by model.
+        self.taps: dict[str, Tap] = {}
 
     async def run(self, job: Job) -> Floats:
         """Outputs of the job's rows, float32 of shape (rows, width), in the rows' order.
@@ -130,16 +132,13 @@ class Scheduler:
 
     def bulk_turn_seconds(self, begin_seconds: float) -> float:
         """Time that a bulk slice may take before work that begins `begin_seconds` from now."""
-        if not self._bulk:
+        if not self._behind.line or self._behind.seconds_to_turn() > begin_seconds:
             return 0.0
-        due = self._bulk_ended + BULK_TURN_SECONDS - time.monotonic()
-        if due > begin_seconds:
-            return 0.0
-        head = self._bulk[0]
+        head = self._behind.line[0]
         return self._lines[head.model].predict_ms(head.tokens) / 1000
 
     def _line_of(self, job: Job) -> deque[Job]:
-        return self._bulk if job.bulk else self._interactive[job.model]
+        return self._behind.line_of(job) if job.bulk else self._interactive[job.model]
 
     def _leave(self, job: Job) -> None:
         """Forget a job that is answered, expired or given up, wherever it stands."""
@@ -159,11 +158,11 @@ class Scheduler:
     def _next_jobs(self) -> list[Job]:
         """Jobs of one model that make up the next call; none where nothing may be sent."""
         oldest = self._oldest_interactive()
-        bulk_due = time.monotonic() - self._bulk_ended >= BULK_TURN_SECONDS
-        if self._bulk and (oldest is None or bulk_due):
+        behind = self._behind.line
+        if behind and (oldest is None or self._behind.seconds_to_turn() <= 0):
             # One slice at a time, and never one that waits at Triton in front of others.
             alone = not any(call.bulk for call in self._calls)
-            return self._take(self._bulk) if alone and self._has_room(self._bulk[0].model) else []
+            return self._take(behind) if alone and self._has_room(behind[0].model) else []
         if oldest is None:
             return []
         if self._has_room(oldest.model):
@@ -263,10 +262,18 @@ class Scheduler:
             call.fail(error)
             raise
         else:
+            call.took_ms = 1000 * call.elapsed_seconds()
             call.answer(outputs)
-            self._lines[call.model].observe(call.tokens, 1000 * call.elapsed_seconds())
+            self._learn(call, outputs)
         finally:
             self._ended(call)
+
+    def _learn(self, call: EngineCall, outputs: Floats) -> None:
+        if call.aside:  # maybe of another engine than the one that serves
+            return
+        self._lines[call.model].observe(call.tokens, call.took_ms)
+        if call.model in self.taps:
+            self.taps[call.model](call, outputs)
 
     def _tell_of(self, error: RequestError, call: EngineCall) -> None:
         watch = self.watches.get((call.model, call.version))
@@ -277,7 +284,7 @@ class Scheduler:
         now = time.monotonic()
         self._calls.remove(call)
         if call.bulk:
-            self._bulk_ended = now
+            self._behind.end(call)
         for waiting in self._calls:
             waiting.started = waiting.started or now
         self._pump()

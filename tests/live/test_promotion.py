@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +121,9 @@ class Answered:
 class Load:
     """Requests at a steady rate, whether or not earlier ones were answered."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, texts: Sequence[str] = TEXTS) -> None:
         self.url = url
+        self.texts = texts
         self.answers: list[Answered] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -141,13 +142,13 @@ class Load:
             number = 0
             while not self._stop.is_set():
                 time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
-                pool.submit(self._ask, number % len(TEXTS))
+                pool.submit(self._ask, number % len(self.texts))
                 number += 1
 
     def _ask(self, text: int) -> None:
         sent = time.monotonic()
         try:
-            answer = classify(self.url, TEXTS[text])
+            answer = classify(self.url, self.texts[text])
         except urllib.error.HTTPError as error:
             self.answers.append(Answered(sent, error.code, "", text, 0.0))
             error.close()

@@ -15,7 +15,7 @@ from service.cost import CostLine, Line
 from service.errors import BackendError, DeadlineExceeded, Refused
 from service.jobs import Job
 from service.metrics import Metrics
-from service.scheduler import BULK_TURN_SECONDS, Scheduler
+from service.scheduler import Scheduler
 
 OVERHEAD_MS, MS_PER_TOKEN = 4.0, 0.1
 
@@ -51,19 +51,26 @@ class Bench:
     def __init__(self, share: float = 1.0, call_tokens: int = 256) -> None:
         self.engine = Engine()
         lines = {name: CostLine(Line(OVERHEAD_MS, MS_PER_TOKEN)) for name in ("a", "b")}
+        self.lines = lines
         metrics = Metrics(CollectorRegistry())
         self.scheduler = Scheduler(
             self.engine, lines, metrics, shares=dict.fromkeys(lines, share), call_tokens=call_tokens
         )
 
     def run(
-        self, *lengths: int, model: str = "a", bulk: bool = False, seconds: float = 5.0
+        self,
+        *lengths: int,
+        model: str = "a",
+        bulk: bool = False,
+        aside: bool = False,
+        seconds: float = 5.0,
     ) -> asyncio.Task[Any]:
         job = Job(
             model=model,
             rows=[[7] * length for length in lengths],
             deadline=time.monotonic() + seconds,
             bulk=bulk,
+            aside=aside,
             answer=asyncio.get_running_loop().create_future(),
         )
         return asyncio.get_running_loop().create_task(self.scheduler.run(job))
@@ -144,36 +151,6 @@ def test_models_take_turns_by_arrival() -> None:
         others = [bench.run(50, model="b"), bench.run(50), bench.run(50, model="b")]
         await asyncio.gather(first, *others)
         assert [model for model, _ in bench.engine.calls] == ["a", "b", "a"]
-
-    scenario(test)
-
-
-def test_bulk_waits_for_interactive_but_gets_its_turn() -> None:
-    async def test(bench: Bench) -> None:
-        bulk = bench.run(100, bulk=True, model="b")
-        await asyncio.sleep(0)
-        waiting = bench.run(100, bulk=True, model="b")
-        begun = time.monotonic()
-        ended = begun
-        while not waiting.done():
-            await asyncio.gather(*(bench.run(100) for _ in range(4)))
-            ended = time.monotonic()
-            assert ended - begun < 4 * BULK_TURN_SECONDS, "bulk work stands still"
-        await asyncio.gather(bulk, waiting)
-        assert ended - begun > BULK_TURN_SECONDS / 2, "bulk work went before interactive work"
-
-    scenario(test)
-
-
-def test_one_bulk_slice_at_a_time() -> None:
-    async def test(bench: Bench) -> None:
-        slices = [bench.run(100, bulk=True) for _ in range(5)]
-        await asyncio.sleep(0.005)
-        assert len(bench.engine.calls) == 1
-        interactive = await bench.run(10)
-        assert interactive.tolist() == [[10]]
-        assert bench.engine.calls[1] == ("a", [10])
-        await asyncio.gather(*slices)
 
     scenario(test)
 
