@@ -1,10 +1,12 @@
 """Promote and roll back an engine again and again under load, and count what that costs.
 
-    .venv/bin/python -m benchmarks.promote_under_load [--rate 150] [--changes 10]
+    .venv/bin/python -m benchmarks.promote_under_load [--rate 150] [--changes 10] [--rounds 1]
+        [--shadow 20s]
 
 Starts `sub50 serve` on a copy of `sentiment`, offers sentences in an open loop (Poisson), first
-with nothing else going on, then while another version and the first one take turns. The other one
-is the same engine with its logits shifted a little, so it costs the same. Needs the `loadtest`
+with nothing else going on, then while another version and the first one take turns; so many rounds
+of both. The other one is the same engine with its logits shifted a little, so it costs the same.
+With `--shadow` every promotion has it answer copies of the requests first. Needs the `loadtest`
 extra and a built engine.
 """
 
@@ -29,6 +31,7 @@ from onnx import helper, numpy_helper
 from core.card import ENGINE_FILE, read_card, write_card
 from core.versions import served_folder
 from engines.checksums import file_sha256
+from engines.shadow_option import seconds_of
 from loadtest.generate import generate
 from loadtest.percentiles import percentile
 from loadtest.plan import Plan
@@ -76,26 +79,43 @@ def change(repository: Path, *verb: str) -> str:
     took_seconds = time.monotonic() - begun
     if done.returncode != 0:
         return f"{verb[0]:9} refused after {took_seconds:.1f} s: {done.stderr.strip()}"
-    switch_seconds = float(json.loads(done.stdout)["seconds_to_switch"])
-    return f"{verb[0]:9} {took_seconds:5.1f} s in all, {switch_seconds:4.1f} s to the switch"
+    found = json.loads(done.stdout)
+    switch_seconds = found["seconds_to_switch"]
+    told = f"{verb[0]:9} {took_seconds:5.1f} s in all, {switch_seconds:4.1f} s to the switch"
+    if shadow := found["shadow"]:
+        told += (
+            f"; {shadow['copies']} copies ({shadow['dropped']} dropped), "
+            f"{shadow['labels_changed']} of {shadow['labels_compared']} labels changed, "
+            f"P99 {shadow['candidate_p99_ms']:.1f} and {shadow['served_p99_ms']:.1f} ms"
+        )
+    return told
 
 
-def take_turns(repository: Path, candidate: Path, changes: int) -> list[str]:
+def take_turns(repository: Path, candidate: Path, changes: int, shadow: str | None) -> list[str]:
     """So many promotions and roll-backs; for each what came of it."""
     told = []
     time.sleep(WARM_UP_SECONDS)
-    source = str(candidate)
     for number in range(changes):
-        verb = ("promote", MODEL, source) if number % 2 == 0 else ("rollback", MODEL)
+        if number % 2:
+            verb = ["rollback", MODEL]
+        else:
+            is_there = (repository / MODEL / "2").is_dir()
+            verb = ["promote", MODEL, "2" if is_there else str(candidate)]
+            verb += ["--shadow", shadow] if shadow else []
         told.append(change(repository, *verb))
-        source = "2" if (repository / MODEL / "2").is_dir() else source
         time.sleep(PAUSE_SECONDS)
     return told
 
 
-def report(title: str, records: Records) -> None:
-    """Print counts and percentiles of what was sent after the warm-up."""
-    measured = records.measured(WARM_UP_SECONDS)
+def joined(records: list[Records]) -> Records:
+    """Several records as one."""
+    names = ("scheduled_us", "sent_us", "finished_us", "outcome", "status", "kind")
+    arrays = {name: np.concatenate([getattr(each, name) for each in records]) for name in names}
+    return Records(**arrays, kinds=records[0].kinds)
+
+
+def report(title: str, measured: Records) -> None:
+    """Print counts and percentiles of what was sent."""
     refused = int(np.sum(measured.outcome == REFUSED))
     failed = measured.status[(measured.outcome == ERROR) | (measured.outcome == TIMEOUT)]
     by_status = ", ".join(f"{n} of {status}" for status, n in sorted(Counter(failed).items()))
@@ -113,6 +133,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rate", type=float, default=150.0, help="sentences per second")
     parser.add_argument("--changes", type=int, default=10, help="promotions and roll-backs")
+    parser.add_argument("--rounds", type=int, default=1, help="of a quiet run and a promoting one")
+    parser.add_argument("--shadow", help="have promotions shadow for so long, as 20s")
     parser.add_argument("--quiet-seconds", type=float, default=60.0)
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     arguments = parser.parse_args()
@@ -133,20 +155,37 @@ def main() -> None:
 
 
 def measure(url: str, folder: Path, repository: Path, arguments: argparse.Namespace) -> None:
-    """The quiet run, and the one with promotions in it."""
+    """The quiet runs, and those with promotions in them."""
     common = {"host": url, "rate_per_second": arguments.rate, "warm_up_seconds": WARM_UP_SECONDS}
-    quiet = Plan(**common, duration_seconds=arguments.quiet_seconds, texts="sentence")
-    report("no promotion", generate(quiet, folder / "quiet"))
     # About nine seconds each: loading, golden requests, five seconds of watching.
     seconds = 10.0 * arguments.changes
-    plan = Plan(**common, duration_seconds=seconds, texts="sentence", seed=2)
-    with ThreadPoolExecutor(1) as pool:
-        turns = pool.submit(take_turns, repository, folder / "candidate", arguments.changes)
-        records = generate(plan, folder / "promoting")
-        told = turns.result()
-    report(f"{arguments.changes} promotions and roll-backs", records)
-    for line in told:
-        print(f"  {line}")
+    if arguments.shadow:
+        seconds += (arguments.changes + 1) // 2 * seconds_of(arguments.shadow)
+    quiet: list[Records] = []
+    promoting: list[Records] = []
+    for number in range(arguments.rounds):
+        plan = Plan(
+            **common,
+            duration_seconds=arguments.quiet_seconds,
+            texts="sentence",
+            seed=2 * number + 1,
+        )
+        quiet.append(generate(plan, folder / "quiet").measured(WARM_UP_SECONDS))
+        report("no promotion", quiet[-1])
+        plan = Plan(**common, duration_seconds=seconds, texts="sentence", seed=2 * number + 2)
+        with ThreadPoolExecutor(1) as pool:
+            turns = pool.submit(
+                take_turns, repository, folder / "candidate", arguments.changes, arguments.shadow
+            )
+            records = generate(plan, folder / "promoting")
+            told = turns.result()
+        promoting.append(records.measured(WARM_UP_SECONDS))
+        report(f"{arguments.changes} promotions and roll-backs", promoting[-1])
+        for line in told:
+            print(f"  {line}", flush=True)
+    if arguments.rounds > 1:
+        report("all rounds, no promotion", joined(quiet))
+        report("all rounds, promotions and roll-backs", joined(promoting))
 
 
 if __name__ == "__main__":
