@@ -24,8 +24,9 @@ from core.card import TOKENIZER_FILE
 from core.tokenizer import pad
 from engines.checkpoint import Checkpoint, check_tokenizer
 from engines.errors import CheckpointError
-from engines.graph import INPUT_NAMES, OPSET
+from engines.graph import OPSET
 from engines.measure import Floats, Rows, feed, open_session
+from engines.tensor_names import INPUT_NAMES
 
 # Both sides add up the same numbers in another order.
 LARGEST_DIFFERENCE = 1e-4

@@ -23,10 +23,10 @@ from onnx import TensorProto, helper
 
 from engines.errors import BaseModelError
 from engines.graph_builder import GraphBuilder, Weights
+from engines.tensor_names import INPUT_NAMES
 
 OPSET = 20
 IR_VERSION = 9
-INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 # Added to the attention scores of padding: far below any real score, and finite, so that no
 # runtime ever sees infinity minus infinity.
 MASKED_SCORE = -1e4

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from engines.catalog import CATALOG, ModelSpec
 from engines.errors import EngineError
-from engines.graph import INPUT_NAMES
-from engines.runtimes import Candidate
+from engines.tensor_names import INPUT_NAMES
+
+if TYPE_CHECKING:
+    from engines.runtimes import Candidate
 
 CONFIG_FILE = "config.pbtxt"
 LABELS_FILE = "labels.txt"

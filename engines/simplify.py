@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from engines.constants import share_constants
 from engines.errors import EngineError
-from engines.graph import INPUT_NAMES
+from engines.tensor_names import INPUT_NAMES
 
 OUTPUT_NAME = "logits"
 FUSIONS = ["MatMulAddFusion", "MatMulScaleFusion", "MatMulTransposeFusion"]

@@ -19,12 +19,12 @@ from engines.calibrate import channel_ranges
 from engines.checkpoint import ARCHITECTURES as ACCEPTED
 from engines.checkpoint import read_checkpoint
 from engines.errors import CheckpointError
-from engines.graph import INPUT_NAMES
 from engines.linear_layers import Layer, find_layers, with_shared_ranges
 from engines.measure import Floats, feed, open_session
 from engines.quantize_imported import quantize_imported
 from engines.scores import Scores
 from engines.simplify import simplified
+from engines.tensor_names import INPUT_NAMES
 from tests.engines.test_linear_layers import integer_products
 from tests.engines.tiny_checkpoints import ARCHITECTURES, VOCABULARY, write_checkpoint
 

@@ -6,8 +6,9 @@ import pytest
 
 from core.tokenizer import pad
 from engines.errors import BaseModelError
-from engines.graph import INPUT_NAMES, classifier_graph, embedding_graph
+from engines.graph import classifier_graph, embedding_graph
 from engines.measure import feed, open_session
+from engines.tensor_names import INPUT_NAMES
 from tests.engines.tiny_encoder import (
     LABELS,
     SHAPE,
