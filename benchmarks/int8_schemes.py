@@ -9,94 +9,33 @@ median over that of FP32, so that a busy machine slows all alike. docs/int8.md h
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import TensorProto, helper
+from onnx import helper
 from rich.console import Console
 from rich.table import Table
 
 from core.tokenizer import TextTokenizer
 from engines import base, gate, measure
-from engines.calibrate import ChannelRange, channel_ranges
+from engines.calibrate import channel_ranges
 from engines.catalog import CATALOG
 from engines.data import read_labelled
 from engines.graph import classifier_graph, embedding_graph
 from engines.merge import ADAPTERS, merge, read_adapter
-from engines.quantize import Linear, Rewriter, Scheme, by_producer, quantize, quantize_weight
+from engines.quantize import Scheme, by_producer, quantize
+from engines.relative_time import relative_times
+from engines.scheme_choices import MICROSOFT, by_blocks, dynamic, per_token, smoothed, static
 from engines.texts import calibration_texts, probe_texts
-
-Ranges = Mapping[str, ChannelRange]
-MICROSOFT = "com.microsoft"
-
-
-def dynamic_per_tensor(rewriter: Rewriter, linear: Linear, ranges: Ranges) -> str:
-    """ONNX Runtime's dynamic quantization: one scale for the batch. Fast, and not to be served."""
-    name = linear.name
-    whole, scales = quantize_weight(linear.weight)
-    quantized = [f"{name}.quantized", f"{name}.scale", f"{name}.zero"]
-    rewriter.nodes.append(helper.make_node("DynamicQuantizeLinear", [linear.value], quantized))
-    inputs = [quantized[0], rewriter.constant(f"{name}.weight", whole), quantized[2]]
-    product = rewriter.node("MatMulInteger", inputs, f"{name}.whole")
-    product = rewriter.node("Cast", [product], f"{name}.unscaled", to=TensorProto.FLOAT)
-    weight_scale = rewriter.constant(f"{name}.weight_scale", scales)
-    both = rewriter.node("Mul", [quantized[1], weight_scale], f"{name}.both_scales")
-    return rewriter.node("Mul", [product, both], f"{name}.product")
-
-
-def static_per_tensor(rewriter: Rewriter, linear: Linear, ranges: Ranges) -> str:
-    """The smallest and largest value seen in calibration."""
-    return rewriter.static(linear, ranges[linear.value])
-
-
-def static_smoothed(rewriter: Rewriter, linear: Linear, ranges: Ranges) -> str:
-    """SmoothQuant everywhere."""
-    return rewriter.smoothed(linear, ranges[linear.value])
-
-
-def per_token(rewriter: Rewriter, linear: Linear, ranges: Ranges) -> str:
-    """A scale per token everywhere: no calibration."""
-    name = linear.name
-    last = rewriter.constant("last_axis", np.array([-1], dtype=np.int64))
-    floor = rewriter.constant("smallest", np.array(1e-9, dtype=np.float32))
-    size = rewriter.node("Abs", [linear.value], f"{name}.size")
-    largest = rewriter.node("ReduceMax", [size, last], f"{name}.largest", keepdims=1)
-    largest = rewriter.node("Max", [largest, floor], f"{name}.range")
-    value = rewriter.node("Div", [linear.value, largest], f"{name}.relative")
-    product = rewriter.product(linear, value, linear.weight, 1 / 127, 128)
-    return rewriter.node("Mul", [product, largest], f"{name}.rescaled")
-
-
-def by_blocks(block: int) -> Scheme:
-    """com.microsoft.MatMulNBits, 8 bits: scales per row and block, inside the kernel."""
-
-    def scheme(rewriter: Rewriter, linear: Linear, ranges: Ranges) -> str:
-        inputs, outputs = linear.weight.shape
-        blocks = linear.weight.T.reshape(outputs, inputs // block, block)
-        scales = (np.abs(blocks).max(axis=2) / 127).astype(np.float32)
-        whole = np.clip(np.rint(blocks / scales[..., None]), -127, 127) + 128
-        names = [
-            linear.value,
-            rewriter.constant(f"{linear.name}.weight", whole.astype(np.uint8)),
-            rewriter.constant(f"{linear.name}.weight_scale", scales),
-        ]
-        sizes = {"K": inputs, "N": outputs, "bits": 8, "block_size": block, "accuracy_level": 4}
-        return rewriter.node(
-            "MatMulNBits", names, f"{linear.name}.product", domain=MICROSOFT, **sizes
-        )
-
-    return scheme
-
 
 SCHEMES: dict[str, Scheme] = {
     "served": by_producer,
-    "dynamic per tensor": dynamic_per_tensor,
-    "static per tensor": static_per_tensor,
-    "static, smoothed": static_smoothed,
+    "dynamic per tensor": dynamic,
+    "static per tensor": static,
+    "static, smoothed": smoothed,
     "per token": per_token,
     "MatMulNBits, blocks of 32": by_blocks(32),
     "MatMulNBits, blocks of 64": by_blocks(64),
@@ -113,22 +52,6 @@ def reference_graph(name: str, folder: Path) -> onnx.ModelProto:
     adapter = read_adapter(ADAPTERS / spec.adapter, expected, spec.labels)
     merged = merge(weights, adapter)
     return classifier_graph(merged, base.SHAPE, adapter.head_weight, adapter.head_bias)
-
-
-def relative_times(
-    sessions: Mapping[str, ort.InferenceSession], batch: int, tokens: int, seconds: float
-) -> dict[str, float]:
-    """Median time of each session over that of the first."""
-    ids = np.random.default_rng(0).integers(0, 20_000, (batch, tokens), dtype=np.int64)
-    inputs = measure.feed(ids, np.ones_like(ids))
-    taken: dict[str, list[float]] = {name: [] for name in sessions}
-    end = time.perf_counter() + seconds * len(sessions)
-    while time.perf_counter() < end or len(taken["FP32"]) < 10:
-        for name, session in sessions.items():
-            start = time.perf_counter()
-            session.run(None, inputs)
-            taken[name].append(time.perf_counter() - start)
-    return {name: float(np.median(runs) / np.median(taken["FP32"])) for name, runs in taken.items()}
 
 
 def row_of(

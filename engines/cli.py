@@ -8,6 +8,7 @@ from engines.distill_command import add_distill
 from engines.evaluate_command import add_evaluate_command
 from engines.finetune_command import add_finetune
 from engines.making_commands import add_making_commands
+from engines.quantize_command import add_quantize
 from engines.rubric_command import add_rubric
 from engines.version_commands import add_version_commands
 
@@ -19,5 +20,6 @@ for add in (
     add_rubric,
     add_finetune,
     add_evaluate_command,
+    add_quantize,
 ):
     add(engines_app)

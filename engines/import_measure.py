@@ -12,6 +12,7 @@ from core.card import Accuracy, Drift, Invariance, Verdict
 from core.tokenizer import TextTokenizer
 from engines import gate
 from engines.checkpoint import Checkpoint
+from engines.checkpoint_labels import ProblemType
 from engines.labelled_file import Example, read_examples
 from engines.measure import Engine, Floats, Rows
 from engines.scores import labels_matrix, scores_for
@@ -34,7 +35,7 @@ class Texts:
     data: str = ""
 
 
-def texts_for(checkpoint: Checkpoint, data: Path | None) -> Texts:
+def texts_for(labels: tuple[str, ...], problem_type: ProblemType, data: Path | None) -> Texts:
     """The user's texts, or ours without data.
 
     Raises:
@@ -42,14 +43,14 @@ def texts_for(checkpoint: Checkpoint, data: Path | None) -> Texts:
     """
     if data is None:
         return Texts(calibration_texts(), probe_texts(), [])
-    examples = read_examples(data, checkpoint.labels, checkpoint.problem_type)
+    examples = read_examples(data, labels, problem_type)
     order = np.random.default_rng(50).permutation(len(examples)).tolist()
     few = min(MOST_CALIBRATION_TEXTS, len(examples) // 4)
     rest = [examples[index] for index in order[few:]]
     return Texts(
         calibration=[examples[index].text for index in order[:few]],
         probes=[example.text for example in rest[:MOST_PROBES]],
-        examples=rest if checkpoint.problem_type != "regression" else [],
+        examples=rest if problem_type != "regression" else [],
         data=data.name,
     )
 

@@ -77,7 +77,7 @@ def import_checkpoint(asked: Import, repository: Path) -> EngineCard:
         checkpoint = read_checkpoint(folder, asked.source, asked.labels)
         for note in checkpoint.notes:
             console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-        texts = texts_for(checkpoint, asked.data)
+        texts = texts_for(checkpoint.labels, checkpoint.problem_type, asked.data)
         try:
             card = _staged(asked, checkpoint, texts, repository, told)
         except OSError as error:
@@ -139,17 +139,13 @@ def _make(
     told: Callable[[str], None],
 ) -> EngineCard:
     """Write the whole model into `folder`; raises before the card if the gate refuses."""
-    export = _export_module()
+    export = export_module()
     version = folder / VERSION
     version.mkdir(parents=True)
-    if checkpoint.has_tokenizer_file:
-        shutil.copyfile(checkpoint.folder / TOKENIZER_FILE, version / TOKENIZER_FILE)
-    else:
-        export.write_tokenizer(checkpoint, version / TOKENIZER_FILE)
-    tokenizer = TextTokenizer(version / TOKENIZER_FILE, checkpoint.max_tokens)
+    tokenizer = written_tokenizer(export, checkpoint, version / TOKENIZER_FILE)
     rows = [tokens.ids for tokens in tokenizer.encode(texts.calibration)]
     told("exporting, and comparing with PyTorch")
-    reference, difference = _exported(export, checkpoint, rows)
+    reference, difference = exported(export, checkpoint, rows)
     found = _quantized(checkpoint, tokenizer, reference, rows, texts, told)
     gate.require(name, found.findings.verdict)
     onnx.save(found.model, version / ENGINE_FILE)
@@ -160,7 +156,12 @@ def _make(
     return card
 
 
-def _export_module() -> ModuleType:
+def export_module() -> ModuleType:
+    """What exports checkpoints.
+
+    Raises:
+        EngineError: PyTorch or transformers are missing.
+    """
     try:
         from engines import export
     except ImportError as error:
@@ -171,7 +172,16 @@ def _export_module() -> ModuleType:
     return export
 
 
-def _exported(
+def written_tokenizer(export: ModuleType, checkpoint: Checkpoint, path: Path) -> TextTokenizer:
+    """Write the checkpoint's tokenizer to `path` as serving reads it."""
+    if checkpoint.has_tokenizer_file:
+        shutil.copyfile(checkpoint.folder / TOKENIZER_FILE, path)
+    else:
+        export.write_tokenizer(checkpoint, path)
+    return TextTokenizer(path, checkpoint.max_tokens)
+
+
+def exported(
     export: ModuleType, checkpoint: Checkpoint, rows: Sequence[list[int]]
 ) -> tuple[onnx.ModelProto, float]:
     """The unquantized graph, and how far its logits are from PyTorch's."""

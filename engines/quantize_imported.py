@@ -1,4 +1,4 @@
-"""INT8 of a graph that was not made here, by the scheme of engines/quantize.py.
+"""INT8 of any encoder's graph, by the scheme of engines/quantize.py or one that is given.
 
 What feeds a layer decides its input's scale: smoothed after layer norms, per token after GELU,
 static after attention. Where none of these feeds it, as behind a gated GELU (ModernBERT), every
@@ -15,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.calibrate import ChannelRange
 from engines.constants import share_constants
-from engines.linear_layers import Layer, is_floored
-from engines.quantize import Linear, Rewriter, assembled, scale_and_zero
+from engines.linear_layers import MOVES, Layer, is_floored
+from engines.quantize import Linear, Rewriter, Scheme, assembled, scale_and_zero
+from engines.scheme_choices import MICROSOFT
 
 WORDS_INDEX = "input_ids"
 SMALLEST_GATED_RANGE = 1e-6
@@ -34,8 +35,9 @@ def quantize_imported(
     ranges: Mapping[str, ChannelRange],
     kept: Collection[str] = (),
     words: bool = True,
+    scheme: Scheme | None = None,
 ) -> onnx.ModelProto:
-    """The INT8 counterpart of an imported graph.
+    """The INT8 counterpart of any encoder's graph.
 
     Args:
         model: the unquantized graph, which is left as it is.
@@ -43,6 +45,7 @@ def quantize_imported(
         ranges: ranges of their inputs, by the layer's name (`with_shared_ranges`).
         kept: names of layers that stay FP32.
         words: whether the table of word embeddings becomes INT8.
+        scheme: writes a layer's product; by default that of this module.
     """
     rewriter = Rewriter()
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -53,7 +56,7 @@ def quantize_imported(
     for node in model.graph.node:
         output = node.output[0]
         if output in first:
-            _write(rewriter, first[output], ranges[output])
+            _write(rewriter, first[output], ranges[output], scheme or _by_producer(first[output]))
         elif output in absorbed:
             continue
         elif table is not None and node.op_type == "Gather" and node.input[0] == table:
@@ -62,14 +65,16 @@ def quantize_imported(
             rewriter.nodes.append(node)
     quantized = assembled(model, rewriter, constants)
     share_constants(quantized)
+    if any(node.domain == MICROSOFT for node in rewriter.nodes):
+        quantized.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     return quantized
 
 
-def _write(rewriter: Rewriter, layer: Layer, seen: ChannelRange) -> None:
+def _write(rewriter: Rewriter, layer: Layer, seen: ChannelRange, scheme: Scheme) -> None:
     """The layer's product, bias, and division into its parts."""
     name = f"{layer.name}.int8"
     linear = Linear(name, layer.value, layer.weight, np.zeros(0, np.float32), layer.producer)
-    value = _product(rewriter, linear, layer, seen)
+    value = scheme(rewriter, linear, {layer.value: seen})
     outputs = [part.output for part in layer.parts]
     if layer.bias is not None:
         bias = rewriter.constant(f"{name}.bias", layer.bias)
@@ -86,14 +91,18 @@ def _write(rewriter: Rewriter, layer: Layer, seen: ChannelRange) -> None:
     )
 
 
-def _product(rewriter: Rewriter, linear: Linear, layer: Layer, seen: ChannelRange) -> str:
-    if is_floored(layer, seen):
-        return rewriter.per_token(linear)
-    if layer.producer == "layer norm":
-        return rewriter.smoothed(linear, seen)
-    if layer.producer == "attention":
-        return rewriter.static(linear, seen)
-    return _per_token_both_ways(rewriter, linear)
+def _by_producer(layer: Layer) -> Scheme:
+    def scheme(rewriter: Rewriter, linear: Linear, ranges: Mapping[str, ChannelRange]) -> str:
+        seen = ranges[linear.value]
+        if is_floored(layer, seen):
+            return rewriter.per_token(linear)
+        if layer.producer == "layer norm":
+            return rewriter.smoothed(linear, seen)
+        if layer.producer == "attention":
+            return rewriter.static(linear, seen)
+        return _per_token_both_ways(rewriter, linear)
+
+    return scheme
 
 
 def _per_token_both_ways(rewriter: Rewriter, linear: Linear) -> str:
@@ -114,12 +123,21 @@ def _per_token_both_ways(rewriter: Rewriter, linear: Linear) -> str:
 def _word_table(model: onnx.ModelProto) -> str | None:
     """The constant that words are looked up in, if nothing else takes it."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    producers = {name: node for node in model.graph.node for name in node.output}
+
+    def is_words(value: str) -> bool:
+        node = producers.get(value)
+        while node is not None and node.op_type in MOVES:
+            value = node.input[0]
+            node = producers.get(value)
+        return value == WORDS_INDEX
+
     tables = {
         node.input[0]
         for node in model.graph.node
         if node.op_type == "Gather"
-        and node.input[1] == WORDS_INDEX
         and node.input[0] in constants
+        and is_words(node.input[1])
         and constants[node.input[0]].data_type == TensorProto.FLOAT
         and len(constants[node.input[0]].dims) == 2
     }

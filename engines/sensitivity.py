@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import onnx
 
 from engines.calibrate import ChannelRange
-from engines.import_measure import Examiner, Findings
+from engines.import_measure import Findings
 from engines.linear_layers import Layer
-from engines.measure import open_session
+from engines.measure import Engine, open_session
+from engines.quantize import Scheme
 from engines.quantize_imported import quantize_imported
 
 # Enough to tell the worst layers from the others.
 TEXTS_PER_LAYER = 16
 
 
+class Judge(Protocol):
+    """Knows the unquantized graph's answers, and holds those of engines against them."""
+
+    def examine(self, engine: Engine, /) -> Findings:
+        """What an engine does to the answers, and what the gate says of it."""
+
+    def mean_change(self, engine: Engine, texts: int, /) -> float:
+        """Mean change of an answer over the first so many probes."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What was found of an engine with so many layers in FP32."""
+
+    kept: int
+    engine_bytes: int
+    findings: Findings
+
+
 @dataclass(frozen=True)
 class Quantized:
-    """An INT8 engine, the layers of it that stayed FP32, and what was found of it."""
+    """An INT8 engine, the layers of it that stayed FP32, and what was found of it.
+
+    `tried` has all attempts in their order, of which this engine is the last.
+    """
 
     model: onnx.ModelProto
     kept: tuple[Layer, ...]
     findings: Findings
+    tried: tuple[Attempt, ...] = ()
 
 
 def best_engine(
     reference: onnx.ModelProto,
     layers: Sequence[Layer],
     ranges: Mapping[str, ChannelRange],
-    examiner: Examiner,
+    examiner: Judge,
     told: Callable[[str], None],
+    scheme: Scheme | None = None,
 ) -> Quantized:
     """The engine with the fewest layers in FP32 that the gate passes.
 
@@ -39,45 +65,52 @@ def best_engine(
     engine that is FP32 for the most part is not worth its name.
     """
     told("quantizing")
-    tried = _attempt(reference, layers, ranges, examiner, ())
-    if tried.findings.verdict.passed or not _can_help(tried.findings):
-        return tried
+    found = attempt(reference, layers, ranges, examiner, scheme=scheme)
+    if found.findings.verdict.passed or not _can_help(found.findings):
+        return found
     told("refused by the gate; looking for the layers that INT8 hurts most")
-    worst = worst_first(reference, layers, ranges, examiner)
+    worst = worst_first(reference, layers, ranges, examiner, scheme)
     for count in _counts(len(layers) // 2):
         told(f"keeping {count} of {len(layers)} layers in FP32")
-        tried = _attempt(reference, layers, ranges, examiner, tuple(worst[:count]))
-        if tried.findings.verdict.passed:
+        before = found.tried
+        found = attempt(reference, layers, ranges, examiner, tuple(worst[:count]), scheme)
+        found = replace(found, tried=(*before, *found.tried))
+        if found.findings.verdict.passed:
             break
-    return tried
+    return found
 
 
 def worst_first(
     reference: onnx.ModelProto,
     layers: Sequence[Layer],
     ranges: Mapping[str, ChannelRange],
-    examiner: Examiner,
+    examiner: Judge,
+    scheme: Scheme | None = None,
 ) -> list[Layer]:
     """The layers by how far each alone in INT8 moves the answers, the farthest first."""
 
     def error(layer: Layer) -> float:
         others = {other.name for other in layers} - {layer.name}
-        alone = quantize_imported(reference, layers, ranges, others, words=False)
+        alone = quantize_imported(reference, layers, ranges, others, False, scheme)
         return examiner.mean_change(open_session(alone), TEXTS_PER_LAYER)
 
     errors = {layer.name: error(layer) for layer in layers}
     return sorted(layers, key=lambda layer: -errors[layer.name])
 
 
-def _attempt(
+def attempt(
     reference: onnx.ModelProto,
     layers: Sequence[Layer],
     ranges: Mapping[str, ChannelRange],
-    examiner: Examiner,
-    kept: tuple[Layer, ...],
+    examiner: Judge,
+    kept: tuple[Layer, ...] = (),
+    scheme: Scheme | None = None,
 ) -> Quantized:
-    model = quantize_imported(reference, layers, ranges, {layer.name for layer in kept})
-    return Quantized(model, kept, examiner.examine(open_session(model)))
+    """The engine with just these layers in FP32, and what is found of it."""
+    names = {layer.name for layer in kept}
+    model = quantize_imported(reference, layers, ranges, names, scheme=scheme)
+    findings = examiner.examine(open_session(model))
+    return Quantized(model, kept, findings, (Attempt(len(kept), model.ByteSize(), findings),))
 
 
 def _can_help(findings: Findings) -> bool:
