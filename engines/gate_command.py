@@ -11,12 +11,15 @@ from rich.console import Console
 from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card
 from core.versions import VersionError, names, served_folder, versions_of
 from engines import base, gate
-from engines.catalog import specs
+from engines.catalog import CATALOG, specs
 from engines.checksums import changed_files
 from engines.errors import EngineError
+from engines.gate_imported import examine_imported
+from engines.import_measure import Findings
 from engines.making import ingredients_of, reference_graph
 from engines.material import default_material
 from engines.merge import ADAPTERS
+from engines.model_config import CONFIG_FILE
 from engines.record import Ingredients, Measured
 
 
@@ -30,6 +33,15 @@ def run_gate(
 ) -> dict[str, Any]:
     """Measure a version, by default the served one, and say yes or no with the reasons.
 
+    Args:
+        name: the model.
+        version: which version folder.
+        repository: the model repository.
+        data: labelled data to gate accuracy with too: the folder that a build takes, or for an
+            imported engine the file that an import does.
+        base_folder: the base encoder; fetched by default. Imported engines have none.
+        adapters: the folder of the adapters.
+
     Returns:
         `model`, `version`, `passed`, `reasons`, and what was measured: `drift`, `invariance`,
         `accuracy`.
@@ -37,23 +49,21 @@ def run_gate(
     Raises:
         EngineError: there is no such engine, or what it was made of is not here to compare with.
     """
-    (spec,) = specs([name])
+    if not (repository / name / CONFIG_FILE).is_file():
+        specs([name])  # raises for a name that is no model's
     folder = _version_folder(repository / name, version)
     card = _card(folder)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with console.status(f"{name} {folder.name}: measuring against the unquantized graph"):
-        ingredients = ingredients_of(spec, base.ensure_base(base_folder), adapters)
-        _require_same_origin(card, ingredients)
-        measured = Measured(ingredients, folder, reference_graph(ingredients))
-        material = default_material(spec, data)
-        drift, invariance = measured.held_still(material.probes)
-        accuracies = measured.accuracies(material.labelled)
-    verdict = gate.judge(drift, invariance, accuracies)
+        if card.imported is not None:
+            findings = examine_imported(card, folder, data)
+        else:
+            findings = _examine_built(card, folder, data, base_folder, adapters)
     changed = [
         f"{file} is not the file that the card was made for"
         for file, *_ in changed_files(folder, card)
     ]
-    reasons = [*changed, *verdict.reasons]
+    reasons = [*changed, *findings.verdict.reasons]
     said = "passes the gate" if not reasons else f"is refused: {'; '.join(reasons)}"
     console.print(f"{name} {folder.name} {said}.", markup=False)
     return {
@@ -61,10 +71,25 @@ def run_gate(
         "version": folder.name,
         "passed": not reasons,
         "reasons": reasons,
-        "drift": drift.model_dump(mode="json"),
-        "invariance": invariance.model_dump(mode="json"),
-        "accuracy": [figures.model_dump(mode="json") for figures in accuracies],
+        "drift": findings.drift.model_dump(mode="json"),
+        "invariance": findings.invariance.model_dump(mode="json"),
+        "accuracy": [figures.model_dump(mode="json") for figures in findings.accuracy],
     }
+
+
+def _examine_built(
+    card: EngineCard, folder: Path, data: Path | None, base_folder: Path | None, adapters: Path
+) -> Findings:
+    if card.name not in CATALOG:
+        raise _other_origin(card)
+    spec = CATALOG[card.name]
+    ingredients = ingredients_of(spec, base.ensure_base(base_folder), adapters)
+    _require_same_origin(card, ingredients)
+    measured = Measured(ingredients, folder, reference_graph(ingredients))
+    material = default_material(spec, data)
+    drift, invariance = measured.held_still(material.probes)
+    accuracies = measured.accuracies(material.labelled)
+    return Findings(drift, invariance, accuracies, gate.judge(drift, invariance, accuracies))
 
 
 def _version_folder(folder: Path, version: str | None) -> Path:
@@ -95,8 +120,12 @@ def _require_same_origin(card: EngineCard, ingredients: Ingredients) -> None:
     adapter = ingredients.adapter
     here = (base.SHA256[base.WEIGHTS_FILE], adapter.sha256 if adapter else None)
     if (card.base_sha256, card.adapter_sha256) != here:
-        raise EngineError(
-            f"version {card.version} of {card.name} was made of another base or adapter than "
-            f"those here, so there is nothing to measure it against; its card says what its own "
-            f"gate found"
-        )
+        raise _other_origin(card)
+
+
+def _other_origin(card: EngineCard) -> EngineError:
+    return EngineError(
+        f"version {card.version} of {card.name} was made of another base or adapter than "
+        f"those here, so there is nothing to measure it against; its card says what its own "
+        f"gate found"
+    )

@@ -69,7 +69,10 @@ def rollback_engine(
 def gate_engine(
     name: Name,
     version: Annotated[str | None, typer.Argument(help="By default the one served.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Labelled data, to gate accuracy too.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Labelled data, to gate accuracy too; a file for an imported engine."),
+    ] = None,
     base: Base = None,
     repository: Repository = DEFAULT_REPOSITORY,
     as_json: AsJson = False,

@@ -13,6 +13,8 @@ from core.card import CARD_FILE, ENGINE_FILE, read_card, write_card
 from engines.base import CACHE, SHA256
 from engines.model_config import REPOSITORY
 from service.cli import app
+from tests.tiny import card as made_up
+from tests.tiny import write_version
 
 runner = CliRunner()
 BUILT = REPOSITORY / "sentiment" / "1"
@@ -71,3 +73,14 @@ def test_what_is_not_there_is_named(repository: Path) -> None:
     assert "unknown model nonsense" in gate(repository, "nonsense")[2]
     (repository / "sentiment" / "1" / CARD_FILE).write_text("{}")
     assert "no card that can be read" in gate(repository, "sentiment")[2]
+
+
+def test_an_imported_engine_without_its_checkpoint_cannot_be_measured(tmp_path: Path) -> None:
+    version = tmp_path / "mine" / "1"
+    imported = {"base": "/gone/checkpoint", "imported": {"files": {}}}
+    write_version(version, made_up("mine", **imported))
+    (tmp_path / "mine" / "config.pbtxt").write_text('name: "mine"')
+    code, _, errors = gate(tmp_path, "mine")
+    assert code == 1
+    assert "was imported from /gone/checkpoint" in errors
+    assert "Its card says what its own gate found" in errors

@@ -1,0 +1,71 @@
+"""Measures an imported engine again, against the checkpoint that it was imported from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard
+from core.tokenizer import TextTokenizer
+from engines.checkpoint import Checkpoint, read_checkpoint
+from engines.errors import CheckpointError, EngineError
+from engines.hub import checkpoint_folder
+from engines.import_measure import Examiner, Findings, texts_for
+from engines.measure import open_session
+from engines.simplify import simplified
+
+
+def examine_imported(card: EngineCard, version: Path, data: Path | None) -> Findings:
+    """What the engine of a version folder does to the answers, and what the gate says of it.
+
+    `data` is a file of labelled texts, as for the import.
+
+    Raises:
+        EngineError: the checkpoint is not there any more, or not the one that was imported; or
+            PyTorch, which has to export it anew, is not installed.
+    """
+    checkpoint = _same_checkpoint(card)
+    export = _export_module()
+    reference = simplified(export.export_graph(export.load_classifier(checkpoint), checkpoint))
+    tokenizer = TextTokenizer(version / TOKENIZER_FILE, checkpoint.max_tokens)
+    texts = texts_for(checkpoint, data)
+    examiner = Examiner(checkpoint, tokenizer, open_session(reference), texts)
+    return examiner.examine(open_session(version / ENGINE_FILE))
+
+
+def _same_checkpoint(card: EngineCard) -> Checkpoint:
+    """The checkpoint that the card names, with the files that the card says."""
+    which = f"version {card.version} of {card.name}"
+    try:
+        folder = checkpoint_folder(card.base)
+        checkpoint = read_checkpoint(folder, card.base, card.labels)
+    except CheckpointError as error:
+        raise EngineError(
+            f"{which} was imported from {card.base}, and there is nothing to measure it against "
+            f"without that: {error}. Its card says what its own gate found"
+        ) from error
+    recorded: Any = (card.imported or {}).get("files")
+    expected = recorded if isinstance(recorded, dict) else {}
+    changed = sorted(
+        name
+        for name in expected.keys() | checkpoint.files.keys()
+        if expected.get(name) != checkpoint.files.get(name)
+    )
+    if changed:
+        raise EngineError(
+            f"{folder} is not what {which} was imported from: {', '.join(changed)} changed since. "
+            "Import it again, or put the checkpoint back"
+        )
+    return checkpoint
+
+
+def _export_module() -> ModuleType:
+    try:
+        from engines import export
+    except ImportError as error:
+        raise EngineError(
+            f"measuring an imported engine needs PyTorch and transformers ({error}), to export "
+            "its checkpoint again: `pip install 'sub50[train]'`, or `make setup-train`"
+        ) from error
+    return export
