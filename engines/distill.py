@@ -186,7 +186,7 @@ class School:
                 "task": self.adapter.card.get("task"),
                 **identity,
                 "adapter_sha256": file_sha256(Path(staged) / ADAPTER_FILE),
-                **self._record(kept),
+                **self._record(kept, len(history)),
                 "trained_parameters": sum(p.numel() for p in trainer.model.trained().values()),
                 "history": history,
             }
@@ -197,12 +197,12 @@ class School:
                 (Path(staged) / name).replace(folder / name)
         return card
 
-    def _record(self, kept: tuple[int, ...]) -> dict[str, Any]:
+    def _record(self, kept: tuple[int, ...], epochs: int) -> dict[str, Any]:
         """What a student was made from."""
         return {
             "teacher_sha256": self.adapter.sha256,
             "teacher_layers_kept": list(kept),
-            "recipe": asdict(self.recipe),
+            "recipe": {**asdict(self.recipe), "epochs": epochs},
             "data": self.texts.checksums,
             "training_texts": len(self.rows),
             "tools": {tool: version(tool) for tool in TOOLS},

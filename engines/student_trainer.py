@@ -31,8 +31,10 @@ TOKENS_PER_SCORED_BATCH = 8192
 class DistillRecipe:
     """How a student is taught. Everything that decides its bytes, but the data and the teacher.
 
-    The learning rate rises over the first `warmup_share` of the steps and falls in a line to zero;
-    what is kept is an exponential moving average of the weights.
+    In every epoch the learning rate rises over the first `warmup_share` of the steps and falls in
+    a line to zero (warm restarts, Loshchilov and Hutter 2017, arXiv:1608.03983), so that a student
+    can go on learning for more epochs. What is kept is an exponential moving average of the
+    weights.
     """
 
     epochs: int = 3
@@ -99,7 +101,7 @@ class StudentTrainer:
     def run(
         self, examples: Examples, validation: dict[str, list[LabelledText]], key: str
     ) -> list[dict[str, Any]]:
-        """Train for the recipe's epochs; returns one record of figures an epoch.
+        """Train until the recipe's epochs are full; returns one record of figures an epoch.
 
         Args:
             examples: what is learned from.
@@ -109,7 +111,8 @@ class StudentTrainer:
         Raises:
             DataError: the checkpoint is of another recipe, teacher or data.
         """
-        key = json.dumps({"key": key, "layers": self.kept, **asdict(self.recipe)})
+        recipe = {name: value for name, value in asdict(self.recipe).items() if name != "epochs"}
+        key = json.dumps({"key": key, "layers": self.kept, **recipe})
         history = self._resume(key)
         spread = _spread(examples.answers.hidden[:, self.kept])
         columns = (*Progress.get_default_columns(), MofNCompleteColumn())
@@ -137,21 +140,21 @@ class StudentTrainer:
         lengths = [len(row) for row in examples.rows]
         chosen = list(batches(lengths, self.recipe.tokens_per_batch, order))
         progress.update(bar, total=len(chosen))
-        total_steps = len(chosen) * self.recipe.epochs
         losses = []
-        for batch in chosen:
-            losses.append(self._step(examples, batch, spread, total_steps))
+        for number, batch in enumerate(chosen):
+            self._set_rate(number, len(chosen))
+            losses.append(self._step(examples, batch, spread))
             progress.advance(bar)
         return float(np.mean(losses))
 
-    def _step(
-        self, examples: Examples, batch: list[int], spread: torch.Tensor, total_steps: int
-    ) -> float:
-        warmup = max(1, round(total_steps * self.recipe.warmup_share))
-        left = (total_steps - self.step) / (total_steps - warmup + 1)
-        scale = min((self.step + 1) / warmup, left)
+    def _set_rate(self, number: int, steps: int) -> None:
+        """The learning rate of step `number` of an epoch of so many."""
+        warmup = max(1, round(steps * self.recipe.warmup_share))
+        scale = min((number + 1) / warmup, (steps - number) / (steps - warmup + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * scale
+
+    def _step(self, examples: Examples, batch: list[int], spread: torch.Tensor) -> float:
         self.model.train()
         ids, mask = map(torch.from_numpy, padded([examples.rows[i] for i in batch]))
         with torch.autocast("cpu", dtype=torch.bfloat16):

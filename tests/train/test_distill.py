@@ -192,17 +192,19 @@ def test_an_interrupted_student_goes_on_to_the_same_end(
     learned_from = examples(teacher, rows, tmp_path / "answers")
     whole = student(base, head, recipe, tmp_path / "whole")
     whole.run(learned_from, {}, "key")
-    checkpoint = StudentTrainer._checkpoint
+    # One epoch at first, then more, of which the last is broken off half-way.
+    student(base, head, replace(recipe, epochs=1), tmp_path / "parts").run(learned_from, {}, "key")
+    step = StudentTrainer._step
 
-    def stopping(self: Any, history: list[dict[str, Any]], key: str) -> None:
-        checkpoint(self, history, key)
-        if self.epoch == 2:
+    def stopping(self: Any, *arguments: Any) -> float:
+        if self.epoch == 2 and self.step % 5 == 4:
             raise KeyboardInterrupt
+        return step(self, *arguments)
 
-    monkeypatch.setattr(StudentTrainer, "_checkpoint", stopping)
+    monkeypatch.setattr(StudentTrainer, "_step", stopping)
     with pytest.raises(KeyboardInterrupt):
         student(base, head, recipe, tmp_path / "parts").run(learned_from, {}, "key")
-    monkeypatch.setattr(StudentTrainer, "_checkpoint", checkpoint)
+    monkeypatch.setattr(StudentTrainer, "_step", step)
     resumed = student(base, head, recipe, tmp_path / "parts")
     history = resumed.run(learned_from, {}, "key")
     assert [record["epoch"] for record in history] == [1, 2, 3]
