@@ -29,7 +29,7 @@ def examine_imported(card: EngineCard, version: Path, data: Path | None) -> Find
     export = _export_module()
     reference = simplified(export.export_graph(export.load_classifier(checkpoint), checkpoint))
     tokenizer = TextTokenizer(version / TOKENIZER_FILE, checkpoint.max_tokens)
-    texts = texts_for(checkpoint, data)
+    texts = texts_for(checkpoint.labels, checkpoint.problem_type, data)
     examiner = Examiner(checkpoint, tokenizer, open_session(reference), texts)
     return examiner.examine(open_session(version / ENGINE_FILE))
 
