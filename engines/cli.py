@@ -10,12 +10,14 @@ from engines.finetune_command import add_finetune
 from engines.making_commands import add_making_commands
 from engines.quantize_command import add_quantize
 from engines.rubric_command import add_rubric
+from engines.search_command import add_search
 from engines.version_commands import add_version_commands
 
 engines_app = typer.Typer(help="Build, import, evaluate and promote engines.", no_args_is_help=True)
 for add in (
     add_making_commands,
     add_distill,
+    add_search,
     add_version_commands,
     add_rubric,
     add_finetune,
