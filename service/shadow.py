@@ -36,6 +36,9 @@ WAITING_COPIES = 32
 LONGEST_COPY_TOKENS = 256
 # While clients are answered, look so often for a moment without any.
 QUIET_POLL_SECONDS = 0.004
+# Rest so many times as long as a copy took: shadowing then takes a quarter of one lane at most, and
+# few clients meet a call of it.
+REST_FACTOR = 3.0
 CALL_SECONDS = 5.0
 PROGRESS_SECONDS = 1.0
 
@@ -173,35 +176,42 @@ class Shadow:
     async def _compare_all(self) -> None:
         while True:
             await self._came.wait()
-            if not self._scheduler.backlog.quiet:
-                await asyncio.sleep(QUIET_POLL_SECONDS)
-                continue
+            await self._quiet()
             rows, expected = self._copies.popleft()
             if not self._copies:
                 self._came.clear()
-            await self._compare(rows, expected)
+            busy_ms = await self._compare(rows, expected)
+            await asyncio.sleep(REST_FACTOR * busy_ms / 1000)
 
-    async def _compare(self, rows: Rows, expected: Floats) -> None:
-        """Ask both versions, each as often first as the other."""
+    async def _quiet(self) -> None:
+        """Wait for a moment in which no client waits."""
+        while not self._scheduler.backlog.quiet:  # noqa: ASYNC110  (an event would cost requests)
+            await asyncio.sleep(QUIET_POLL_SECONDS)
+
+    async def _compare(self, rows: Rows, expected: Floats) -> float:
+        """Ask both versions, each as often first as the other; returns the ms that this took."""
         order = [self._candidate, self._served]
         self._served_first = not self._served_first
         if self._served_first:
             order.reverse()
         asked: dict[ServedModel, tuple[Floats, float]] = {}
         for model in order:
+            await self._quiet()
             try:
                 asked[model] = await ask_aside(model, rows, self._scheduler, CALL_SECONDS)
             except RequestError as error:
                 if model is self._served:  # clients have seen the same; says nothing of the other
-                    return
+                    return 0.0
                 raise self._failed(str(error)) from error
         found, took_ms = asked[self._candidate]
         if found.shape != expected.shape or not np.isfinite(found).all():
             raise self._failed(f"its answer is not {expected.shape[1]} numbers for each text")
         self._count("compared")
-        compared, changed = self.record.add(expected, found, asked[self._served][1], took_ms)
+        served_ms = asked[self._served][1]
+        compared, changed = self.record.add(expected, found, served_ms, took_ms)
         self._metrics.shadow_labels.labels(self._served.name, "agreed").inc(compared - changed)
         self._metrics.shadow_labels.labels(self._served.name, "changed").inc(changed)
+        return served_ms + took_ms
 
     def _failed(self, reason: str) -> PromotionError:
         self._count("failed")
