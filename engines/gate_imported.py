@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard
@@ -12,6 +11,7 @@ from engines.checkpoint import Checkpoint, read_checkpoint
 from engines.errors import CheckpointError, EngineError
 from engines.hub import checkpoint_folder
 from engines.import_measure import Examiner, Findings, texts_for
+from engines.importing import export_module
 from engines.measure import open_session
 from engines.simplify import simplified
 
@@ -26,7 +26,7 @@ def examine_imported(card: EngineCard, version: Path, data: Path | None) -> Find
             PyTorch, which has to export it anew, is not installed.
     """
     checkpoint = _same_checkpoint(card)
-    export = _export_module()
+    export = export_module()
     reference = simplified(export.export_graph(export.load_classifier(checkpoint), checkpoint))
     tokenizer = TextTokenizer(version / TOKENIZER_FILE, checkpoint.max_tokens)
     texts = texts_for(checkpoint.labels, checkpoint.problem_type, data)
@@ -58,14 +58,3 @@ def _same_checkpoint(card: EngineCard) -> Checkpoint:
             "Import it again, or put the checkpoint back"
         )
     return checkpoint
-
-
-def _export_module() -> ModuleType:
-    try:
-        from engines import export
-    except ImportError as error:
-        raise EngineError(
-            f"measuring an imported engine needs PyTorch and transformers ({error}), to export "
-            "its checkpoint again: `pip install 'sub50[train]'`, or `make setup-train`"
-        ) from error
-    return export
