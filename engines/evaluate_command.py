@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,7 +26,7 @@ def evaluate_engine(
     engine: Annotated[str, typer.Argument(help="NAME, NAME@VERSION, or a version folder.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="A labelled file, JSON lines or CSV; or a default model's data folder."),
+        typer.Option(help="A labelled file, JSON lines or CSV; or a folder of data."),
     ] = None,
     against: Annotated[
         str | None, typer.Option(help="Another engine, set beside it; or fp32, itself unquantized.")
@@ -52,19 +52,23 @@ def evaluate_engine(
     repository: Repository = DEFAULT_REPOSITORY,
     as_json: AsJson = False,
 ) -> None:
-    """Measure an engine: quality, robustness, fairness, speed, cost; or two side by side."""
+    """Measure what an engine gets right, how fairly, how fast; or two side by side."""
     from engines.evaluate_run import Asked, run_evaluate
 
     asked = Asked(
-        engine, against, data, report, seconds, price_per_hour, currency, load_share, base
+        engine=engine,
+        against=against,
+        data=data,
+        report=report,
+        seconds=seconds,
+        price_per_hour=price_per_hour,
+        currency=currency,
+        load_share=load_share,
+        require_fair=require_fair,
+        base=base,
     )
     result = carry_out(lambda: run_evaluate(asked, repository))
     if as_json:
         print_json(result)
-    if require_fair and not is_fair(result):
+    if require_fair and not result["engine"]["fairness"]["within_target"]:
         raise typer.Exit(1)
-
-
-def is_fair(result: dict[str, Any]) -> bool:
-    """Whether the engine's largest gap between groups is within the target."""
-    return bool(result["engine"]["fairness"]["within_target"])

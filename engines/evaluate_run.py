@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from engines.engine_folder import engine_card, engine_folder
 from engines.errors import EngineError
 from engines.evaluate import Wanted, evaluate
 from engines.evaluate_findings import findings
-from engines.evaluation_record import EVALUATION_FILE, PAGE_FILE, EvaluationReport
-from engines.html_report import write_page
+from engines.evaluation_record import EVALUATION_FILE, PAGE_FILE
+from engines.html_report import Banner, Section, write_page
 from engines.speed import LOAD_SHARE, Price
 from engines.unquantized import write_twin
 
@@ -39,6 +40,7 @@ class Asked:
     price_per_hour: float | None = None
     currency: str = "USD"
     load_share: float | None = None
+    require_fair: bool = False
     base: Path | None = None
 
 
@@ -50,19 +52,54 @@ def run_evaluate(asked: Asked, repository: Path) -> dict[str, Any]:
     """
     folder = engine_folder(asked.engine, repository)
     card = engine_card(folder)
-    if card.task != "classify":
-        raise EngineError(f"{folder} is an engine to {card.task}; evaluate measures classifiers")
     target = asked.report or REPORTS / f"{card.name}-{card.version}"
     _require_place(target)
-    wanted = Wanted(asked.data, asked.seconds, _price(asked))
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with _second(asked, folder, repository) as against, _progress(console) as told:
-        record = evaluate(folder, against, wanted, told)
-    _write(record, target)
-    for line in findings(record):
+    evaluated = _summarizer if card.task == "summarize" else _classifier
+    record, said = evaluated(asked, folder, repository, target, console)
+    for line in said:
         console.print(line, markup=False)
     console.print(f"Written: {target / PAGE_FILE}, {target / EVALUATION_FILE}", markup=False)
-    return record.model_dump(mode="json")
+    return record
+
+
+def _classifier(
+    asked: Asked, folder: Path, repository: Path, target: Path, console: Console
+) -> tuple[dict[str, Any], list[str]]:
+    """The record, and what the terminal says."""
+    wanted = Wanted(asked.data, asked.seconds, _price(asked))
+    with _second(asked, folder, repository) as against, _progress(console) as told:
+        found = evaluate(folder, against, wanted, told)
+    from engines.evaluate_report import page
+
+    record = found.model_dump(mode="json")
+    _write(record, target, *page(found))
+    return record, findings(found)
+
+
+def _summarizer(
+    asked: Asked, folder: Path, repository: Path, target: Path, _console: Console
+) -> tuple[dict[str, Any], list[str]]:
+    """The record, and what the terminal says."""
+    from engines.evaluate_summarizer import evaluate_summarizer
+    from engines.summarizer_report import summarizer_sections
+
+    card = engine_card(folder)
+    if asked.data is None:
+        raise EngineError(
+            f"{card.name} summarizes: name texts with marked passages or summaries with --data"
+        )
+    if asked.price_per_hour is not None or asked.require_fair or asked.against == FP32:
+        raise EngineError(
+            f"{card.name} summarizes: --price-per-hour, --require-fair and --against fp32 are for "
+            "classifiers"
+        )
+    with _second(asked, folder, repository) as second:
+        record = evaluate_summarizer(folder, asked.data, against=[second] if second else [])
+    sections = summarizer_sections(record)
+    names = " and ".join(str(engine["name"]) for engine in record["engines"])
+    _write(record, target, f"Evaluation of {names}", None, sections)
+    return record, [paragraph for section in sections for paragraph in section.paragraphs]
 
 
 def _price(asked: Asked) -> Price | None:
@@ -99,26 +136,29 @@ def _require_place(target: Path) -> None:
     # Triton loads a model anew when something in its folder has changed.
     if any((each / "config.pbtxt").is_file() for each in (here, *here.parents)):
         raise EngineError(f"--report {target} lies inside a model; name a folder elsewhere")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target):
-            pass
-    except OSError as error:
-        raise EngineError(f"--report {target} cannot be written to: {error.strerror}") from error
+    there = next(each for each in (here, *here.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise EngineError(f"--report {target}: {there} is no folder that can be written to")
 
 
-def _write(record: EvaluationReport, target: Path) -> None:
-    from engines.evaluate_report import page
-
-    title, banner, sections = page(record)
-    text = json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False)
+def _write(
+    record: dict[str, Any],
+    target: Path,
+    title: str,
+    banner: Banner | None,
+    sections: Sequence[Section],
+) -> None:
+    """Write the page, then the record; each whole or not at all."""
+    text = json.dumps(record, indent=2, ensure_ascii=False)
     partial = target / f".{EVALUATION_FILE}.partial"
     try:
+        target.mkdir(parents=True, exist_ok=True)
         partial.write_text(text + "\n", encoding="utf-8")
         write_page(target / PAGE_FILE, title, banner, sections)
         partial.replace(target / EVALUATION_FILE)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise EngineError(f"--report {target} cannot be written to: {error.strerror}") from error
 
 

@@ -19,6 +19,7 @@ from engines.model_config import REPOSITORY
 from engines.texts import probe_texts
 from engines.unquantized import write_twin
 from service.cli import app
+from tests.engines.tiny_summarizer import write_data, write_summarizer
 from tests.engines.word_engine import write_word_engine
 
 runner = CliRunner()
@@ -145,6 +146,7 @@ def test_what_is_wrong_is_named_and_nothing_is_written(
 ) -> None:
     other = write_word_engine(tmp_path / "other" / "1", WEIGHTS, labels=["bad", "good"])
     summarizer = write_word_engine(tmp_path / "sums" / "1", WEIGHTS, task="summarize")
+    summed = ("--data", str(tmp_path), "--require-fair")
     short = tmp_path / "short.csv"
     short.write_text("text,label\ngood,positive\n")
     report = tmp_path / "report"
@@ -155,14 +157,32 @@ def test_what_is_wrong_is_named_and_nothing_is_written(
         ("tiny", ("--against", str(other)), "one answers negative, positive, the other bad, good"),
         ("tiny@2", ("--against", "tiny"), "that is the same engine"),
         ("tiny", ("--against", "fp32"), "not one of the default models"),
-        (str(summarizer), (), "an engine to summarize"),
+        (str(summarizer), (), "name texts with marked passages or summaries with --data"),
+        (str(summarizer), summed, "--against fp32 are for classifiers"),
+        ("tiny", ("--against", str(summarizer)), "task classify and summarize"),
         ("tiny", ("--data", str(short)), "at least 20 are needed"),
         ("tiny", ("--data", str(tmp_path / "no.csv")), "no data file"),
     ):
         code, _, errors = evaluate(repository, engine, report, *options)
         assert (code, said in errors) == (1, True), errors
         assert "Traceback" not in errors
-    assert not report.exists() or list(report.iterdir()) == []
+    assert not report.exists()
+
+
+def test_summarizers_are_measured_by_their_summaries(tmp_path: Path) -> None:
+    version = write_summarizer(tmp_path, "marks", output="logits")
+    data, report = write_data(tmp_path / "data"), tmp_path / "report"
+    code, output, errors = evaluate(tmp_path, str(version), report, "--data", str(data))
+    assert code == 0, errors
+    record = json.loads(output)
+    assert record == json.loads((report / "evaluation.json").read_text())
+    assert record["marked"]["documents"] == 4
+    page = (report / "evaluation.html").read_text()
+    assert "Evaluation of marks" in page
+    assert "Marked passages kept" in page
+    share = record["marked"]["rankings"]["marks"]["share"]
+    assert f"marks touches {100 * share:.1f} % of the passages" in page
+    assert f"marks touches {100 * share:.1f} % of the passages" in errors
 
 
 def test_a_report_stays_out_of_the_models(repository: Path, tmp_path: Path) -> None:
@@ -172,7 +192,7 @@ def test_a_report_stays_out_of_the_models(repository: Path, tmp_path: Path) -> N
         assert (code, "lies inside a model" in errors) == (1, True)
     (tmp_path / "file").write_text("")
     code, _, errors = evaluate(repository, "tiny", tmp_path / "file")
-    assert (code, "cannot be written to" in errors) == (1, True)
+    assert (code, "is no folder that can be written to" in errors) == (1, True)
 
 
 @pytest.mark.skipif(
