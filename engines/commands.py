@@ -16,6 +16,14 @@ Repository = Annotated[
     Path, typer.Option(help="Folder with the models.", envvar="SUB50_REPOSITORY")
 ]
 Base = Annotated[Path | None, typer.Option(help="Folder of the base encoder; fetched by default.")]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        envvar="SUB50_TRACKING_URI",
+        help="Where runs are recorded: sqlite:///FILE, an MLflow server's URL, or none.",
+        show_default="sqlite:///runs/tracking.db",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with everything.")]
 DEFAULT_REPOSITORY = Path("model_repository")
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engines.commands import AsJson, Base, carry_out, print_json
+from engines.commands import AsJson, Base, TrackingUri, carry_out, print_json
 from engines.errors import EngineError
 from engines.finetune_command import LabelColumn, Labels, TextColumn, Threads
 
@@ -40,6 +40,7 @@ def search_recipe(
     labels: Labels = None,
     base: Base = None,
     threads: Threads = 0,
+    tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
     """Search for a better recipe: rank, alpha, learning rate and epochs, with Optuna."""
@@ -47,7 +48,7 @@ def search_recipe(
     reading = {"text_column": text_column, "label_column": label_column, "labels": names}
     files = {"data": data, "work": work, "base": base, "chart": chart, "confirm": confirm}
     asked = {"trials": trials, "texts": texts, "timeout_minutes": timeout}
-    found = carry_out(lambda: _run(name, files, reading, asked, threads))
+    found = carry_out(lambda: _run(name, files, reading, asked, threads, tracking_uri))
     if as_json:
         print_json(found)
         return
@@ -63,6 +64,7 @@ def _run(
     reading: dict[str, Any],
     asked: dict[str, Any],
     threads: int,
+    tracking_uri: str | None,
 ) -> dict[str, Any]:
     try:
         from engines.finetuning import Reading
@@ -73,7 +75,8 @@ def _run(
             f"searching needs PyTorch and Optuna ({error}): `pip install 'sub50[train]'`, or "
             "`make setup-train`. Serving does not"
         ) from error
-    return run_search(name, Files(**files, reading=Reading(**reading)), Search(**asked), threads)
+    named = Files(**files, reading=Reading(**reading), tracking_uri=tracking_uri)
+    return run_search(name, named, Search(**asked), threads)
 
 
 def _table(found: dict[str, Any]) -> Table:

@@ -54,6 +54,7 @@ def promote_engine(
     from engines.promote_command import run_promote
 
     _shown(lambda: run_promote(name, candidate, repository, force, shadow, shadow_share), as_json)
+    _follow(name, repository)
 
 
 def rollback_engine(
@@ -64,6 +65,7 @@ def rollback_engine(
     from engines.promote_command import run_rollback
 
     _shown(lambda: run_rollback(name, repository), as_json)
+    _follow(name, repository)
 
 
 def gate_engine(
@@ -87,6 +89,13 @@ def gate_engine(
 def _step_back() -> None:
     with suppress(OSError):
         os.nice(NICENESS)
+
+
+def _follow(name: str, repository: Path) -> None:
+    """Have the registry of models follow what serves now, where there is one."""
+    from engines.registry import mark_served
+
+    mark_served(name, repository)
 
 
 def _shown(run: Callable[[], dict[str, Any]], as_json: bool) -> dict[str, Any]:
