@@ -9,6 +9,7 @@ from engines.evaluate_command import add_evaluate_command
 from engines.finetune_command import add_finetune
 from engines.making_commands import add_making_commands
 from engines.quantize_command import add_quantize
+from engines.reproduce_command import add_reproduce
 from engines.rubric_command import add_rubric
 from engines.search_command import add_search
 from engines.version_commands import add_version_commands
@@ -18,6 +19,7 @@ for add in (
     add_making_commands,
     add_distill,
     add_search,
+    add_reproduce,
     add_version_commands,
     add_rubric,
     add_finetune,
