@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from rich.table import Table
 
 from engines.errors import EngineError
@@ -92,6 +92,7 @@ def write_chart(found: dict[str, Any], path: Path) -> None:
             _points(panels[name], found, lambda trial, key=key: trial["params"][key])
             panels[name].set_title(key.replace("_", " "))
         panels["rate"].set_xscale("log")
+        panels["rate"].xaxis.set_minor_formatter(NullFormatter())
         for name in ("rank", "alpha"):
             panels[name].set_xscale("log", base=2)
             panels[name].xaxis.set_major_formatter("{x:g}")
