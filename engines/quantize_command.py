@@ -86,14 +86,14 @@ def outcome_table(outcome: Outcome) -> Table:
     )
     table = Table(title=f"{title} in FP32", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("scheme", no_wrap=True)
-    headings = ("kept", "change", "labels", "moves", "accuracy", "MB", "time", "gate")
+    headings = ("kept", "change", "labels", "moves", "right %", "MB", "time", "gate")
     for heading in headings:
         table.add_column(heading, justify="right")
     for tried in outcome.tried:
         table.add_row(*_row(tried))
     table.caption = (
         "kept: layers in FP32; change: of answers against FP32, mean and largest; labels: "
-        "changed; moves: largest change with batch-mates or padding; accuracy: over FP32's, %; "
+        "changed; moves: largest change with batch-mates or padding; right: accuracy over FP32's; "
         "time: over FP32's, one text of 32 tokens and eight of 128"
     )
     table.caption_justify = "left"
@@ -104,7 +104,7 @@ def _row(tried: Tried) -> tuple[str, ...]:
     findings = tried.attempt.findings
     drift, held = findings.drift, findings.invariance
     accuracy = [
-        f"{100 * a.accuracy:.1f}/{100 * a.reference_accuracy:.1f}" for a in findings.accuracy
+        f"{100 * a.accuracy:.1f}\n/ {100 * a.reference_accuracy:.1f}" for a in findings.accuracy
     ]
     times = [f"{value:.2f}" for value in (tried.times or {}).values()]
     return (
