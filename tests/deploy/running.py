@@ -30,12 +30,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """What `condition` returns once that is true."""
+def wait_for(condition: Callable[[], Any], seconds: float, what: Callable[[], str]) -> Any:
+    """What `condition` returns once that is true; `what` tells how things stand if it is not."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         if time.monotonic() > deadline:
-            pytest.fail(f"not in {seconds:g} s: {what}")
+            pytest.fail(f"not in {seconds:g} s: {what()}")
         time.sleep(0.1)
     return result
 
@@ -54,7 +54,7 @@ def running(
         wait_for(
             lambda: answers(ready_url) or process.poll() is not None,
             START_SECONDS,
-            f"{ready_url}\n{log.read_text()}",
+            lambda: f"{ready_url}\n{log.read_text()}",
         )
         assert process.poll() is None, log.read_text()
         yield process

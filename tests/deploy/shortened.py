@@ -18,7 +18,7 @@ FACTOR = 30
 UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DURATION = r"(\d+)([smhd])"
 # Long enough that a busy machine keeps it while nothing is wrong; an edge of the histogram.
-PROMISE_SECONDS = 0.25
+PROMISE_SECONDS = 0.5
 
 
 def shorter(duration: str) -> str:
@@ -37,7 +37,11 @@ def shorter_query(query: str) -> str:
 def write_prometheus(folder: Path, ports: dict[str, int]) -> Path:
     """prometheus.yml and its rules; `ports` has those of `sub50` and `alertmanager`."""
     config: dict[str, Any] = load(DEPLOY / "prometheus" / "prometheus.yml")
-    config["global"] = dict.fromkeys(config["global"], "1s")
+    config["global"] = {
+        "scrape_interval": "2s",
+        "scrape_timeout": "2s",
+        "evaluation_interval": "1s",
+    }
     for job in config["scrape_configs"]:
         job["static_configs"] = [{"targets": [f"127.0.0.1:{ports[job['job_name']]}"]}]
     for manager in config["alerting"]["alertmanagers"]:
