@@ -16,6 +16,26 @@ from engines.commands import (
     print_json,
 )
 
+EngineName = Annotated[str, typer.Argument(help="NAME, NAME@VERSION, or a version folder.")]
+Data = Annotated[
+    Path | None, typer.Option(help="A labelled file, JSON lines or CSV; or a folder of data.")
+]
+Against = Annotated[
+    str | None, typer.Option(help="Another engine, set beside it; or fp32, itself unquantized.")
+]
+Report = Annotated[
+    Path | None, typer.Option(help="Folder to write to; runs/evaluate/NAME-VERSION by default.")
+]
+Price = Annotated[float | None, typer.Option(min=0.0, help="What such a machine costs an hour.")]
+LoadShare = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=1.0, help="Share of the engine's texts/s that requests reach."),
+]
+Seconds = Annotated[float, typer.Option(min=0.1, help="Time of each measurement of speed.")]
+RequireFair = Annotated[
+    bool, typer.Option("--require-fair", help="Exit 1 where the fairness gap is over 0.02.")
+]
+
 
 def add_evaluate_command(app: typer.Typer) -> None:
     """Add the command to the group of those on engines."""
@@ -23,31 +43,15 @@ def add_evaluate_command(app: typer.Typer) -> None:
 
 
 def evaluate_engine(
-    engine: Annotated[str, typer.Argument(help="NAME, NAME@VERSION, or a version folder.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(help="A labelled file, JSON lines or CSV; or a folder of data."),
-    ] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Another engine, set beside it; or fp32, itself unquantized.")
-    ] = None,
-    price_per_hour: Annotated[
-        float | None, typer.Option(min=0.0, help="What such a machine costs an hour.")
-    ] = None,
+    engine: EngineName,
+    data: Data = None,
+    against: Against = None,
+    price_per_hour: Price = None,
     currency: Annotated[str, typer.Option(help="Of that price.")] = "USD",
-    load_share: Annotated[
-        float | None,
-        typer.Option(min=0.01, max=1.0, help="Share of the engine's texts/s that requests reach."),
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option(min=0.1, help="Time of each measurement of speed.")
-    ] = 2.0,
-    report: Annotated[
-        Path | None, typer.Option(help="Folder to write to; runs/evaluate/NAME-VERSION by default.")
-    ] = None,
-    require_fair: Annotated[
-        bool, typer.Option("--require-fair", help="Exit 1 where the fairness gap is over 0.02.")
-    ] = False,
+    load_share: LoadShare = None,
+    seconds: Seconds = 2.0,
+    report: Report = None,
+    require_fair: RequireFair = False,
     base: Base = None,
     repository: Repository = DEFAULT_REPOSITORY,
     as_json: AsJson = False,

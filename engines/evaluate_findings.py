@@ -13,20 +13,29 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Unit:
-    """How a figure is read: what it is multiplied with, its digits, and what stands behind."""
+    """How a figure is read: what it is multiplied with, its digits, and what stands behind it and
+    behind a difference of two."""
 
     factor: float = 1.0
     digits: int = 3
     suffix: str = ""
+    difference_suffix: str | None = None
 
-    def shown(self, value: float | None, sign: str = "") -> str:
-        """The value as text."""
+    def shown(self, value: float | None) -> str:
+        """A value as text."""
         if value is None:
             return NOTHING
-        return f"{value * self.factor:{sign},.{self.digits}f}{self.suffix}"
+        return f"{value * self.factor:,.{self.digits}f}{self.suffix}"
+
+    def difference(self, first: float | None, second: float | None) -> str:
+        """The first less the second as text."""
+        if first is None or second is None:
+            return NOTHING
+        suffix = self.suffix if self.difference_suffix is None else self.difference_suffix
+        return f"{(first - second) * self.factor:+,.{self.digits}f}{suffix}"
 
 
-PERCENT = Unit(100, 1, " %")
+PERCENT = Unit(100, 1, " %", " points")
 SCORE = Unit()
 MILLISECONDS = Unit(digits=1, suffix=" ms")
 RATE = Unit(digits=0, suffix="/s")
@@ -47,9 +56,7 @@ class Line:
         if len(self.values) == 1:
             return (self.name, *shown)
         first, second = self.values
-        known = first is not None and second is not None
-        difference = first - second if first is not None and second is not None else None
-        return (self.name, *shown, self.unit.shown(difference, "+") if known else NOTHING)
+        return (self.name, *shown, self.unit.difference(first, second))
 
 
 def label_of(found: Evaluation) -> str:
@@ -189,9 +196,9 @@ def _weakest(engine: Evaluation) -> str:
     changes = [each for robust in engine.robustness for each in robust.perturbations]
     if changes[0].labels_flipped is None:
         worst = max(changes, key=lambda each: each.mean_change)
-        return f"values move most with {worst.name}: by {worst.mean_change:.2f} of their spread"
+        return f"values move most with “{worst.name}”: by {worst.mean_change:.2f} of their spread"
     worst = max(changes, key=lambda each: each.labels_flipped or 0.0)
-    return f"{100 * (worst.labels_flipped or 0.0):.1f} % of the labels flip with {worst.name}"
+    return f"{100 * (worst.labels_flipped or 0.0):.1f} % of the labels flip with “{worst.name}”"
 
 
 def _fast(engine: Evaluation) -> str:

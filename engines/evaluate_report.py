@@ -152,7 +152,7 @@ def _robustness(engines: Engines, place: int) -> Section:
             "to a reader too.",
         ),
         tuple(_robustness_table(name, each, len(found)) for name, each in found.items()),
-        (Figure(drawn, "How many labels each change flips."),),
+        (Figure(drawn, f"How many labels each change flips. {_told(first)}"),),
     )
 
 
@@ -171,8 +171,13 @@ def _robustness_table(name: str, found: Robustness, engines: int) -> Table:
         for each in found.perturbations
     ]
     headings = ("change", "texts it changed", "accuracy", "labels flipped", "mean change of score")
-    said = "; ".join(f"{each.name}: {each.description}" for each in found.perturbations)
-    return Table(headings, tuple(rows), f"{name}. {said}." if engines > 1 else f"{said}.")
+    return Table(headings, tuple(rows), f"{name}." if engines > 1 else "")
+
+
+def _told(found: Robustness) -> str:
+    """What each change is."""
+    said = (f"{each.name}: {each.description}" for each in found.perturbations)
+    return f"{'; '.join(said)}."
 
 
 def _fairness(engines: Engines) -> list[Section]:

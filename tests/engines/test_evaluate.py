@@ -116,7 +116,7 @@ def test_two_engines_stand_side_by_side(repository: Path, data: Path, tmp_path: 
     assert (found.labels_differ, found.only_engine_right, found.only_against_right) == (10, 10, 0)
     assert found.p_value == pytest.approx(2 / 2**10)
     page = (tmp_path / "evaluation.html").read_text()
-    assert "<td>100.0 %</td><td>75.0 %</td><td>+25.0 %</td>" in page
+    assert "<td>100.0 %</td><td>75.0 %</td><td>+25.0 points</td>" in page
     assert "<td>film</td><td>positive</td><td>positive</td><td>negative</td>" in page
     assert "labelled.csv: 10 of 40 labels differ" in errors
 
