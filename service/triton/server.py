@@ -196,15 +196,15 @@ class EmbeddedTriton:
             "shared_memory_prefix": self._started.shared_memory_prefix,
             "scratch": str(self._started.scratch),
         }
-        # A process group of its own: Ctrl-C in the terminal is for us, and we end Triton in order.
-        # Not a session: where the kernel shares cores out by sessions, engines that load in spare
-        # time (sub50_aside.py) would count for as much as the service.
+        # A session of its own: Ctrl-C in the terminal is for us, and we end Triton in order. Where
+        # the kernel shares cores out by sessions, the service also keeps its share beside engines
+        # that take all they can get.
         return subprocess.Popen(
             [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(plan)],
             env=variables,
             cwd=self._started.scratch,
             stdin=subprocess.PIPE,
-            process_group=0,
+            start_new_session=True,
         )
 
     def _wait_until_ready(self, deadline: float) -> None:
