@@ -6,13 +6,16 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from engines.commands import AsJson, Base, carry_out, print_json
+from engines.commands import AsJson, Base, TrackingUri, carry_out, print_json
 from engines.errors import EngineError
+
+if TYPE_CHECKING:
+    from engines.tracking import Run
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 OUT = Path("runs/distill")
@@ -46,6 +49,7 @@ def distill(
     seed: Annotated[int, typer.Option(help="Of the order of texts and what is held back.")] = 50,
     threads: Annotated[int, typer.Option(min=0, help="While learning; 0 takes every core.")] = 0,
     base: Base = None,
+    tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
     """Teach networks of fewer layers what a trained one answers, and compare them as engines."""
@@ -59,7 +63,7 @@ def distill(
         "seed": seed,
     }
     asked = Asked(name, teacher or name, layers, data, out or OUT / name, base, threads)
-    report = carry_out(lambda: run_distill(asked, changes))
+    report = carry_out(lambda: run_distill(asked, changes, tracking_uri))
     if as_json:
         print_json(report)
 
@@ -77,16 +81,20 @@ class Asked:
     threads: int
 
 
-def run_distill(asked: Asked, changes: dict[str, Any]) -> dict[str, Any]:
+def run_distill(
+    asked: Asked, changes: dict[str, Any], tracking_uri: str | None = None
+) -> dict[str, Any]:
     """Distill, and write the report and its plot; returns the report.
 
     Args:
         changes: fields of the recipe, by name.
+        tracking_uri: where the run is recorded.
 
     Raises:
         EngineError: an option, the teacher or the data is not what it should be.
     """
     from engines import distill_report
+    from engines.tracking import tracked
 
     if not NAME.fullmatch(asked.name):
         raise EngineError(f"NAME {asked.name!r}: use letters, digits, '_', '-' and '.'")
@@ -103,14 +111,17 @@ def run_distill(asked: Asked, changes: dict[str, Any]) -> dict[str, Any]:
         ) from error
 
     told = Console(stderr=True)
-    curve = carry(
-        Distilling(
-            asked.name, asked.teacher, depths, asked.data, asked.out,
-            DistillRecipe(**changes), asked.base, asked.threads,
-        ),
-        told,
-    )  # fmt: skip
-    report = curve.as_dict()
+    parameters = {**changes, "teacher": asked.teacher, "layers": asked.layers}
+    with tracked("distill", asked.name, parameters, None, tracking_uri) as run:
+        curve = carry(
+            Distilling(
+                asked.name, asked.teacher, depths, asked.data, asked.out,
+                DistillRecipe(**changes), asked.base, asked.threads,
+            ),
+            told,
+        )  # fmt: skip
+        report = curve.as_dict()
+        _record(run, asked, depths, report)
     text = json.dumps(report, indent=2) + "\n"
     (asked.out / distill_report.REPORT_FILE).write_text(text, encoding="utf-8")
     distill_report.write_curve_plot(curve, asked.out / distill_report.PLOT_FILE)
@@ -118,6 +129,22 @@ def run_distill(asked: Asked, changes: dict[str, Any]) -> dict[str, Any]:
     line = f"Serve one with `sub50 engines promote {asked.name} {asked.out}/layers-K/1`."
     told.print(line, highlight=False, soft_wrap=True)
     return report
+
+
+def _record(run: Run, asked: Asked, depths: tuple[int, ...], report: dict[str, Any]) -> None:
+    """Each student as a run within, registered by its adapter."""
+    for depth in depths:
+        path = asked.out / f"layers-{depth}" / "card.json"
+        card = json.loads(path.read_text(encoding="utf-8"))
+        run.data(card["data"])
+        child = run.child(path.parent.name, {"layers": depth})
+        for epoch in card["history"]:
+            figures = {name: value for name, value in epoch.items() if name != "epoch"}
+            child.metrics(figures, epoch["epoch"])
+        child.artifact(path)
+        child.register(asked.name, adapter_sha256=card["adapter_sha256"])
+        child.end()
+    run.text("report.json", report)
 
 
 def depths_of(layers: str) -> tuple[int, ...]:

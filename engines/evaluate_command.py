@@ -12,6 +12,7 @@ from engines.commands import (
     AsJson,
     Base,
     Repository,
+    TrackingUri,
     carry_out,
     print_json,
 )
@@ -54,6 +55,7 @@ def evaluate_engine(
     require_fair: RequireFair = False,
     base: Base = None,
     repository: Repository = DEFAULT_REPOSITORY,
+    tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure what an engine gets right, how fairly, how fast; or two side by side."""
@@ -71,7 +73,7 @@ def evaluate_engine(
         require_fair=require_fair,
         base=base,
     )
-    result = carry_out(lambda: run_evaluate(asked, repository))
+    result = carry_out(lambda: run_evaluate(asked, repository, tracking_uri))
     if as_json:
         print_json(result)
     if require_fair and not result["engine"]["fairness"]["within_target"]:

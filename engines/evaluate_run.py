@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ from engines.evaluate import Wanted, evaluate
 from engines.evaluate_findings import findings
 from engines.evaluation_record import EVALUATION_FILE, PAGE_FILE
 from engines.html_report import Banner, Section, write_page
+from engines.registry import ENGINE
 from engines.speed import LOAD_SHARE, Price
+from engines.tracking import tracked
+from engines.tracking_store import NONE, is_installed
 from engines.unquantized import write_twin
 
 REPORTS = Path("runs") / "evaluate"
@@ -44,8 +47,10 @@ class Asked:
     base: Path | None = None
 
 
-def run_evaluate(asked: Asked, repository: Path) -> dict[str, Any]:
+def run_evaluate(asked: Asked, repository: Path, tracking_uri: str | None = None) -> dict[str, Any]:
     """Evaluate an engine; write evaluation.json and evaluation.html; returns the record as JSON.
+
+    The run is recorded where `tracking_uri` says, by default only where MLflow is installed.
 
     Raises:
         EngineError: an engine, the data or the folder to write to cannot be used.
@@ -56,11 +61,30 @@ def run_evaluate(asked: Asked, repository: Path) -> dict[str, Any]:
     _require_place(target)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     evaluated = _summarizer if card.task == "summarize" else _classifier
-    record, said = evaluated(asked, folder, repository, target, console)
+    options = {**asdict(asked), "version": card.version, ENGINE: card.engine_sha256}
+    store = tracking_uri or (None if is_installed() else NONE)
+    with tracked("evaluate", card.name, options, None, store) as run:
+        record, said = evaluated(asked, folder, repository, target, console)
+        run.metrics(_figures(record))
+        run.artifact(target / EVALUATION_FILE)
+        run.artifact(target / PAGE_FILE)
     for line in said:
         console.print(line, markup=False)
     console.print(f"Written: {target / PAGE_FILE}, {target / EVALUATION_FILE}", markup=False)
     return record
+
+
+def _figures(record: dict[str, Any]) -> dict[str, float]:
+    """A classifier's figures that runs are compared by; a summarizer's are in its file."""
+    if "engine" not in record:
+        return {}
+    engine = record["engine"]
+    found = {"fairness.gap": engine["fairness"]["gap"]}
+    for quality in engine["quality"]:
+        found[f"{quality['data']}.accuracy"] = quality["accuracy"]
+        found[f"{quality['data']}.macro_f1"] = quality["macro_f1"]
+        found[f"{quality['data']}.calibration_error"] = quality["calibration"]["error"]
+    return found
 
 
 def _classifier(

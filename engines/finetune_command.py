@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from engines.commands import (
     AsJson,
     Base,
     Repository,
+    TrackingUri,
     carry_out,
     print_json,
 )
@@ -22,6 +24,7 @@ from engines.recipe import METHODS, Recipe
 if TYPE_CHECKING:
     from engines.dataset import Dataset
     from engines.finetuning import FineTuning
+    from engines.tracking import Run
 
 RUNS = Path("runs")
 # Low-rank updates bear, and need, higher rates than the weights themselves.
@@ -88,6 +91,7 @@ def finetune(
     build: Build = True,
     force: Force = False,
     repository: Repository = DEFAULT_REPOSITORY,
+    tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the base on your labelled texts, and make an INT8 engine of it."""
@@ -104,7 +108,7 @@ def finetune(
         _require_name(name, force)
         made = _recipe(method, epochs, max_tokens, learning_rate, recipe)
         asked = _asked(name, data, reading, made, out)
-        return _run(asked, threads, base, repository if build else None)
+        return _run(asked, threads, base, repository if build else None, tracking_uri)
 
     result = carry_out(run)
     if as_json:
@@ -112,22 +116,43 @@ def finetune(
 
 
 def _run(
-    asked: FineTuning, threads: int, base_folder: Path | None, repository: Path | None
+    asked: FineTuning,
+    threads: int,
+    base_folder: Path | None,
+    repository: Path | None,
+    tracking_uri: str | None,
 ) -> dict[str, Any]:
     """Train, and build into the repository unless that is None; what came of both, for JSON."""
     from engines.base import ensure_base
     from engines.finetuning import finetune_on, read_data
     from engines.network import require_trainable, use_threads
+    from engines.tracking import tracked
 
     use_threads(threads)
     require_trainable(asked.recipe)
     dataset = read_data(asked)
     _say(_summary(dataset))
     base = ensure_base(base_folder)
-    card = finetune_on(dataset, asked, base, told=_say)
-    _say(_judgement(card))
-    result = {"adapter": str(asked.out), "card": card}
-    return result if repository is None else {**result, **_built(asked, dataset, repository, base)}
+    parameters = asdict(asked.recipe)
+    with tracked("finetune", asked.name, parameters, dataset.checksums, tracking_uri) as run:
+        card = finetune_on(dataset, asked, base, told=_say)
+        _say(_judgement(card))
+        _record(run, asked, card)
+        result = {"adapter": str(asked.out), "card": card}
+        if repository is not None:
+            result |= _built(asked, dataset, repository, base)
+    return result
+
+
+def _record(run: Run, asked: FineTuning, card: dict[str, Any]) -> None:
+    for epoch in card["history"]:
+        figures = {name: value for name, value in epoch.items() if name != "epoch"}
+        run.metrics(figures, epoch["epoch"])
+    for split, figures in card["figures"].items():
+        run.metrics({f"{split}.{name}": value for name, value in figures.items()})
+    run.metric("calibration_error", card["calibration"]["error_after"])
+    run.artifact(asked.out / "card.json")
+    run.register(asked.name, adapter_sha256=card["adapter_sha256"])
 
 
 def _built(asked: FineTuning, dataset: Dataset, repository: Path, base: Path) -> dict[str, Any]:

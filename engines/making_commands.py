@@ -13,6 +13,7 @@ from engines.commands import (
     AsJson,
     Base,
     Repository,
+    TrackingUri,
     carry_out,
     print_json,
 )
@@ -56,14 +57,16 @@ def import_engine(
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace a model of that name.")] = False,
     repository: Repository = DEFAULT_REPOSITORY,
+    tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a Hugging Face text classifier an INT8 engine that is served like the others."""
-    from engines.importing import Import, import_checkpoint
+    from engines.import_run import run_import
+    from engines.importing import Import
 
     names = tuple(label.strip() for label in labels.split(",")) if labels else ()
     wanted = Import(source, name, names, data, force)
-    card = carry_out(lambda: import_checkpoint(wanted, repository))
+    card = carry_out(lambda: run_import(wanted, repository, tracking_uri))
     if as_json:
         print_json(card.model_dump(mode="json"))
     else:

@@ -50,6 +50,12 @@ class Run:
         """Something to find the run by."""
         self._do("set_tag", _key(name), str(value))
 
+    def data(self, checksums: Mapping[str, Any]) -> None:
+        """SHA-256 of the data's files, by name, nested or not."""
+        for name, value in flat(checksums):
+            self.tag(f"data.{name}", value)
+        self.tag("data.sha256", value_sha256(checksums))
+
     def artifact(self, path: Path) -> None:
         """Keep a copy of a file."""
         self._do("log_artifact", str(path))
@@ -92,7 +98,7 @@ def tracked(
     verb: str,
     name: str,
     parameters: Mapping[str, Any],
-    data_checksums: Mapping[str, Any],
+    data_checksums: Mapping[str, Any] | None,
     uri: str | None = None,
 ) -> Iterator[Run]:
     """Record what happens within as a run of the experiment `sub50-<verb>`.
@@ -101,7 +107,7 @@ def tracked(
         verb: the command.
         name: what it makes.
         parameters: what it was asked to do, the seed among it.
-        data_checksums: SHA-256 of the data's files, by name, nested or not.
+        data_checksums: as `Run.data` takes them; None where they are known only later.
         uri: the store; by default `SUB50_TRACKING_URI`, or a SQLite file in `runs`.
 
     Raises:
@@ -109,8 +115,10 @@ def tracked(
     """
     store = Store(tracking_uri(uri))
     run = _begun(store, _experiment(store, f"sub50-{verb}"), name, parameters)
-    for key, value in _origin(data_checksums).items():
+    for key, value in _origin().items():
         run.tag(key, value)
+    if data_checksums is not None:
+        run.data(data_checksums)
     try:
         yield run
     except Exception:
@@ -131,15 +139,13 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-def _origin(data_checksums: Mapping[str, Any]) -> dict[str, str]:
+def _origin() -> dict[str, str]:
     """Tags that say what a run was made of."""
     revision, is_dirty = git_revision()
     return {
         "mlflow.source.git.commit": revision,
         "git.dirty": str(is_dirty).lower(),
         **{f"version.{name}": version for name, version in tool_versions().items()},
-        **{f"data.{name}": str(value) for name, value in flat(data_checksums)},
-        "data.sha256": value_sha256(data_checksums),
     }
 
 
