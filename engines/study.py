@@ -62,7 +62,8 @@ def opened_study(
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that ran to their end or were pruned, in their order."""
-    return study.get_trials(deepcopy=False, states=FINISHED)
+    trials: list[FrozenTrial] = study.get_trials(deepcopy=False, states=FINISHED)
+    return trials
 
 
 def default_trial(study: optuna.Study) -> FrozenTrial | None:
