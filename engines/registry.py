@@ -2,10 +2,17 @@
 
 After a promotion or a rollback, best effort: what serves is decided on disk (`core/versions.py`),
 and the registry follows. Nothing is done where no store was ever made.
+
+    python -m engines.registry MODEL REPOSITORY
+
+does it in the time that whoever serves leaves over.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +22,24 @@ from rich.console import Console
 from core.card import CARD_FILE, EngineCard, read_card
 from core.versions import served_folder
 from engines.errors import EngineError
+from engines.spare_time import step_back_entirely
 from engines.tracking import Run, tracked
 from engines.tracking_store import SQLITE, Store, is_installed, tracking_uri
 
 SERVED = "served"
 ENGINE, ADAPTER, FOLDER = "engine_sha256", "adapter_sha256", "repository_version"
+
+
+def mark_served_aside(name: str, repository: Path) -> None:
+    """`mark_served` in a process that runs last of all, and the wait for it.
+
+    MLflow takes seconds of a core to start: beside a service on two cores that made requests late.
+    """
+    with suppress(EngineError):  # an address that is none is told by the other process
+        if not _is_kept(None):
+            return
+    command = [sys.executable, "-m", "engines.registry", name, str(repository)]
+    subprocess.run(command, start_new_session=True, check=False)
 
 
 def mark_served(name: str, repository: Path, uri: str | None = None) -> str | None:
@@ -88,3 +108,13 @@ def _found(client: Any, name: str, card: EngineCard) -> str | None:
         if same and ENGINE not in version.tags:
             return str(version.version)
     return None
+
+
+def main() -> None:
+    step_back_entirely()
+    _, name, repository = sys.argv
+    mark_served(name, Path(repository))
+
+
+if __name__ == "__main__":
+    main()

@@ -93,9 +93,9 @@ def _step_back() -> None:
 
 def _follow(name: str, repository: Path) -> None:
     """Have the registry of models follow what serves now, where there is one."""
-    from engines.registry import mark_served
+    from engines.registry import mark_served_aside
 
-    mark_served(name, repository)
+    mark_served_aside(name, repository)
 
 
 def _shown(run: Callable[[], dict[str, Any]], as_json: bool) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import pytest
 
 from core.versions import Served, write_served
 from engines.errors import EngineError
-from engines.registry import mark_served
+from engines.registry import mark_served, mark_served_aside
 from engines.revision import git_revision
 from engines.tracking import flat, tracked
-from engines.tracking_store import DEFAULT_URI, Store, is_installed, tracking_uri
+from engines.tracking_store import DEFAULT_URI, VARIABLE, Store, is_installed, tracking_uri
 from tests.tiny import card, write_model, write_version
 
 needs_mlflow = pytest.mark.skipif(
@@ -202,6 +202,25 @@ def test_the_alias_follows_what_serves(uri: str, tmp_path: Path) -> None:
     write_served(repository / "mood", Served(version="2"))
     assert mark_served("mood", repository, uri) == "1"
     assert len(client(uri).search_model_versions("name='mood'")) == 2
+
+
+@needs_mlflow
+def test_the_alias_follows_from_a_process_of_its_own(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, uri)
+    repository = tmp_path / "repository"
+    write_model(repository, card("mood"))
+    mark_served_aside("mood", repository)
+    assert int(served_in(uri).version) == 1
+
+
+def test_a_wrong_address_is_told_from_there_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, "ftp://x")
+    mark_served_aside("mood", tmp_path / "repository")
+    assert "ftp://x" in capfd.readouterr().err
 
 
 def test_promoting_makes_no_store(tmp_path: Path) -> None:
