@@ -9,6 +9,8 @@ SAMPLE_SECONDS = 0.01
 KEPT = 0.8
 # A request waits for the loop twice: for its bytes to be read, and for its task to begin.
 WAITS = 2
+# No guess is larger: who came after a stall has waited for none of it, and must not be failed for it.
+LARGEST_SECONDS = 0.025
 
 
 class LoopLag:
@@ -21,7 +23,7 @@ class LoopLag:
     @property
     def seconds(self) -> float:
         """What a request that is seen now has probably waited unseen."""
-        return WAITS * self._late_seconds
+        return min(WAITS * self._late_seconds, LARGEST_SECONDS)
 
     def start(self) -> None:
         """Begin to sample, inside the running loop."""
