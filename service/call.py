@@ -23,15 +23,22 @@ class Call:
     model: str = "none"
     request_class: RequestClass = "interactive"
     timeout_ms: float = 0.0
+    late_answer_ms: float = 0.0
     predicted_ms: float = 0.0
     is_trial: bool = False
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
-    def set_class(self, request_class: RequestClass, default_timeout_ms: float) -> None:
-        """Set the class and its timeout; the caller's own timeout counts where it is shorter."""
+    def set_class(
+        self, request_class: RequestClass, default_timeout_ms: float, late_answer_ms: float = 0.0
+    ) -> None:
+        """Set the class and its timeout; the caller's own timeout counts where it is shorter.
+
+        `late_answer_ms`: so long past it an answer is still good, unless the caller set one.
+        """
         self.request_class = request_class
         asked = self.caller_timeout_ms
         self.timeout_ms = default_timeout_ms if asked is None else min(asked, default_timeout_ms)
+        self.late_answer_ms = late_answer_ms if asked is None else 0.0
 
     @property
     def deadline(self) -> float:
@@ -42,16 +49,20 @@ class Call:
         """Time since the request began."""
         return time.monotonic() - self.started
 
-    def remaining_ms(self) -> float:
-        """Time left.
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.timeout_ms > 0 and 1000 * self.elapsed_seconds() >= self.timeout_ms
+
+    def require_time(self) -> None:
+        """Give up what has no time left, a late answer's included.
 
         Raises:
             DeadlineExceeded: there is none.
         """
-        remaining = self.timeout_ms - self.elapsed_seconds() * 1000
-        if remaining <= 0:
-            raise DeadlineExceeded(f"not answered within {self.timeout_ms:g} ms")
-        return remaining
+        allowed_ms = self.timeout_ms + self.late_answer_ms
+        if 1000 * self.elapsed_seconds() >= allowed_ms:
+            raise DeadlineExceeded(f"not answered within {allowed_ms:g} ms")
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

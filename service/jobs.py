@@ -23,8 +23,9 @@ LATE = "late"
 class Job:
     """Rows of one request that go to the engine together. Times come from the monotonic clock.
 
-    `rows` are token ids; `deadline` is when the request must be answered; `answer` becomes the
-    outputs, float32 of shape (rows, width). `is_trial`: it runs whatever the line says of it.
+    `rows` are token ids; `deadline` is when the request must be answered, and `late_seconds` how
+    much later its answer is still wanted, once it is under way; `answer` becomes the outputs,
+    float32 of shape (rows, width). `is_trial`: it runs whatever the line says of it.
     `version` is the one of the model that the rows were tokenized for; "" is whichever is served.
     `aside`: nobody's request, but asked to learn about an engine.
     """
@@ -34,6 +35,7 @@ class Job:
     deadline: float
     bulk: bool
     answer: asyncio.Future[Floats]
+    late_seconds: float = 0.0
     request_id: str = ""
     is_trial: bool = False
     version: str = ""
@@ -49,8 +51,12 @@ class Job:
         """Time until the deadline, never negative."""
         return max(0.0, self.deadline - time.monotonic())
 
+    def wanted_seconds(self) -> float:
+        """Time until its answer is not wanted any more, not even late; never negative."""
+        return max(0.0, self.deadline + self.late_seconds - time.monotonic())
+
     def expire(self) -> None:
-        """Fail the job: its deadline has passed."""
+        """Fail the job: its deadline has passed, and the time for a late answer."""
         if not self.answer.done():
             self.answer.set_exception(DeadlineExceeded("not answered before its deadline"))
 

@@ -189,7 +189,7 @@ class Pipeline:
         promise_ms = self._settings.interactive_timeout_ms
         patient = (call.caller_timeout_ms or 0) > promise_ms
         if tokens <= self._settings.interactive_tokens and not patient:
-            call.set_class("interactive", promise_ms)
+            call.set_class("interactive", promise_ms, self._settings.late_answer_ms)
         else:
             call.set_class("bulk", self._settings.bulk_timeout_ms)
 
@@ -239,12 +239,13 @@ class Pipeline:
     async def _run(
         self, model: ServedModel, tokens: Sequence[Tokens], rows: list[int], call: Call
     ) -> Floats:
-        call.remaining_ms()  # raises where none is left
+        call.require_time()
         job = Job(
             model=model.name,
             version=model.version,
             rows=[tokens[row].ids for row in rows],
             deadline=call.deadline,
+            late_seconds=call.late_answer_ms / 1000,
             bulk=call.request_class == "bulk",
             answer=asyncio.get_running_loop().create_future(),
             request_id=call.request_id,

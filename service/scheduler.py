@@ -104,13 +104,13 @@ class Scheduler:
         Cancelling it takes the job out of the line, and a call back that no other job is in.
 
         Raises:
-            DeadlineExceeded: the job's deadline passed.
+            DeadlineExceeded: the job's deadline passed, and the time for a late answer.
             Refused: it waited so long that it would not be through in time any more.
             BackendError: Triton failed; see `triton/client.py`.
         """
         self._line_of(job).append(job)
         self.backlog.add(job)
-        expiry = asyncio.get_running_loop().call_later(job.remaining_seconds(), job.expire)
+        expiry = asyncio.get_running_loop().call_later(job.wanted_seconds(), job.expire)
         self._pump()
         try:
             return await job.answer
@@ -250,7 +250,7 @@ class Scheduler:
                 call.model,
                 input_ids,
                 attention_mask,
-                timeout_ms=1000 * max(job.remaining_seconds() for job in call.jobs),
+                timeout_ms=1000 * max(job.wanted_seconds() for job in call.jobs),
                 priority=PRIORITY[call.bulk],
                 request_id=call.jobs[0].request_id,
                 version=call.version,

@@ -33,6 +33,12 @@ class Settings(BaseSettings):
         gt=0,
         description="The promise to interactive requests; one that would miss it is refused.",
     )
+    late_answer_ms: float = Field(
+        50,
+        ge=0,
+        description="So long past the promise an answer under way is still sent, late, to callers "
+        "who set no deadline; then it fails with 504.",
+    )
     margin_ms: float = Field(
         4,
         ge=0,

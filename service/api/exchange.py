@@ -21,6 +21,7 @@ from service.api.presence import given_up_when_gone
 from service.call import Call
 from service.errors import (
     ClientGone,
+    DeadlineExceeded,
     FieldError,
     InvalidFields,
     MalformedBody,
@@ -79,8 +80,7 @@ class Exchange:
             call.caller_timeout_ms = _caller_timeout_ms(request)
             self._refuse_early(call, _announced_bytes(request))
             body = await read_body(request, self._settings.max_body_bytes)
-            with given_up_when_gone(request):
-                content = await handle(parse(schema, body), call)
+            content = await self._handled(request, handle, parse(schema, body), call)
             status = 200
             headers = {REQUEST_ID: call.request_id, **_timing(call)}
             response = Response(content, headers=headers, media_type="application/json")
@@ -92,6 +92,18 @@ class Exchange:
         finally:
             self._observe(call, route, status)
         return response
+
+    async def _handled(
+        self, request: Request, handle: Handler[RequestT], parsed: RequestT, call: Call
+    ) -> bytes:
+        """What `handle` returns, as long as there is a client to return it to."""
+        try:
+            with given_up_when_gone(request):
+                return await handle(parsed, call)
+        except ClientGone:
+            if call.is_late:  # a broken promise, whoever gave up first
+                raise DeadlineExceeded("the client left after the deadline") from None
+            raise
 
     def authorize(self, request: Request) -> None:
         """Check the bearer token, where keys are configured.

@@ -9,7 +9,7 @@ SAMPLE_SECONDS = 0.01
 KEPT = 0.8
 # A request waits for the loop twice: for its bytes to be read, and for its task to begin.
 WAITS = 2
-# No guess is larger: who came after a stall has waited for none of it, and must not be failed for it.
+# No guess is larger: who came after a stall has not waited for it, and must not be failed for it.
 LARGEST_SECONDS = 0.025
 
 

@@ -62,15 +62,36 @@ def test_an_idle_service_serves_what_its_line_wrongly_calls_too_slow(service: Se
     assert 200 in statuses
 
 
-def test_an_answer_that_does_not_come_in_time_is_a_504_at_the_deadline(
-    start_service: StartService,
+@pytest.mark.parametrize(("late_answer_ms", "least_seconds"), [(0, 0.1), (150, 0.25)])
+def test_an_answer_that_does_not_come_is_a_504_when_its_time_is_over(
+    start_service: StartService, late_answer_ms: float, least_seconds: float
 ) -> None:
-    service = start_service(interactive_timeout_ms=100)
+    service = start_service(interactive_timeout_ms=100, late_answer_ms=late_answer_ms)
     service.triton.delay_seconds = 1.0
     begun = time.monotonic()
     answer = service.post("/v1/classify", SHORT)
     assert answer.status_code == 504
-    assert time.monotonic() - begun < 0.6
+    assert least_seconds <= time.monotonic() - begun < 0.8
+
+
+def test_an_answer_that_is_a_little_late_is_sent_and_counts_as_missed(
+    start_service: StartService,
+) -> None:
+    service = start_service(interactive_timeout_ms=100, late_answer_ms=2_000)
+    service.triton.delay_seconds = 0.3
+    assert service.post("/v1/classify", SHORT).status_code == 200
+    late = 'sub50_prediction_error_seconds_count{direction="later"'
+    assert metric(service, late) == 1
+    within = 'sub50_request_duration_seconds_bucket{class="interactive",le="%s"'
+    assert [metric(service, within % edge) for edge in ("0.1", "+Inf")] == [0, 1]
+
+
+def test_a_caller_who_set_a_deadline_gets_nothing_late(start_service: StartService) -> None:
+    service = start_service(interactive_timeout_ms=1_000, late_answer_ms=2_000)
+    service.triton.delay_seconds = 0.5
+    answer = service.post("/v1/classify", SHORT, headers={"X-Request-Timeout-Ms": "100"})
+    assert answer.status_code == 504
+    assert answer.elapsed.total_seconds() < 0.45
 
 
 def test_a_caller_who_allows_more_time_is_served_as_bulk(start_service: StartService) -> None:
@@ -131,6 +152,19 @@ def test_a_client_that_disconnects_stops_costing(start_service: StartService) ->
     text = service.client.get("/metrics").text
     assert 'status="499"' in text
     assert metric(service, "sub50_inflight ") == 0
+
+
+def test_a_client_that_leaves_after_the_deadline_counts_as_a_broken_promise(
+    start_service: StartService,
+) -> None:
+    service = start_service(interactive_timeout_ms=100, late_answer_ms=20_000)
+    service.triton.delay_seconds = 2.0
+    connection = raw_request(service, SHORT)
+    time.sleep(0.3)
+    connection.close()
+    count = 'sub50_request_duration_seconds_count{class="interactive"'
+    wait_until(lambda: metric(service, count) == 1)
+    assert 'status="504"' in service.client.get("/metrics").text
 
 
 def test_a_client_that_breaks_off_its_upload_is_no_fault_of_ours(
