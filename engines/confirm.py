@@ -6,7 +6,6 @@ Texts that neither training nor search has seen say how much is left.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from engines.checksums import value_sha256
 from engines.data import LabelledText
 from engines.errors import DataError
+from engines.quality import mcnemar
 from engines.recipe import Recipe
 from engines.search import SearchData
 from engines.trainer import Trainer
@@ -84,13 +84,6 @@ def compared(default: Answers, best: Answers) -> dict[str, Any]:
         "only_default_right": lost,
         "p": mcnemar(won, lost),
     }
-
-
-def mcnemar(won: int, lost: int) -> float:
-    """The chance of a split at least as uneven where both are equally good."""
-    flips = won + lost
-    tail = sum(math.comb(flips, count) for count in range(min(won, lost) + 1))
-    return min(1.0, float(2 * tail / 2**flips))
 
 
 def in_words(found: dict[str, Any]) -> str:

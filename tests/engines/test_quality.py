@@ -95,6 +95,7 @@ def test_mcnemars_exact_test() -> None:
     assert mcnemar(0, 5) == mcnemar(5, 0)
     assert mcnemar(0, 0) == 1.0
     assert mcnemar(3, 3) == 1.0
+    assert mcnemar(1, 3) == pytest.approx(2 * 5 / 16)
     assert mcnemar(1, 9) == pytest.approx(2 * (1 + 10) / 1024)
 
 

@@ -190,14 +190,6 @@ def test_a_verdict_tells_a_lead_from_chance() -> None:
     assert "beyond chance" in in_words(alike)
 
 
-def test_mcnemar_agrees_with_counting() -> None:
-    from engines.confirm import mcnemar
-
-    assert mcnemar(0, 0) == 1
-    assert mcnemar(5, 0) == pytest.approx(2 / 32)
-    assert mcnemar(1, 3) == pytest.approx(2 * 5 / 16)
-
-
 def write(path: Path, texts: list[LabelledText]) -> Path:
     with gzip.open(path, "wt", encoding="utf-8") as file:
         for item in texts:
