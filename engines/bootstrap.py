@@ -1,4 +1,4 @@
-"""How sure a mean over documents is: percentile intervals from resampled documents."""
+"""How sure a mean over documents (or sentences) is: percentile intervals from resampling them."""
 
 from __future__ import annotations
 

@@ -52,6 +52,13 @@ def test_a_gap_worked_out_by_hand() -> None:
     assert (found.gap, found.within_target) == (axis.gap, False)
 
 
+def test_one_sentence_says_nothing_of_others() -> None:
+    one = Axis("pets", SMALL.groups, SMALL.templates[1:])
+    axis = measure_fairness(small, LABELS, "single_label", [one]).axes[0]
+    assert axis.gap_low == axis.gap_high == axis.gap == pytest.approx(0.2)
+    assert [each.deviation_low for each in axis.groups] == pytest.approx([0.1, -0.1])
+
+
 def biased(texts: Sequence[str]) -> Floats:
     """Ten points less for what an African American man is named."""
     men = NAMES["African American"][1]
