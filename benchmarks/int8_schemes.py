@@ -27,9 +27,9 @@ from engines.data import read_labelled
 from engines.graph import classifier_graph, embedding_graph
 from engines.merge import ADAPTERS, merge, read_adapter
 from engines.quantize import Scheme, by_producer, quantize
-from engines.relative_time import relative_times
 from engines.scheme_choices import MICROSOFT, by_blocks, dynamic, per_token, smoothed, static
 from engines.texts import calibration_texts, probe_texts
+from engines.timing import TIMED_SHAPES, relative_times
 
 SCHEMES: dict[str, Scheme] = {
     "served": by_producer,
@@ -91,11 +91,10 @@ def main() -> None:
         engine.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
         sessions[name] = measure.open_session(engine, threads=1)
     times = [
-        relative_times(sessions, batch, tokens, options.seconds)
-        for batch, tokens in measure.TIMED_SHAPES
+        relative_times(sessions, batch, tokens, options.seconds) for batch, tokens in TIMED_SHAPES
     ]
     table = Table("scheme", "mean", "largest", "changed", "invariance", "flips", "accuracy %")
-    for batch, tokens in measure.TIMED_SHAPES:
+    for batch, tokens in TIMED_SHAPES:
         table.add_column(f"{batch}x{tokens}")
     expected = measure.answers_alone(sessions["FP32"], rows)
     for name, session in sessions.items():

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
 from core.card import ENGINE_FILE, EngineCard
-from engines.measure import TIMED_SHAPES, feed, open_session
+from engines.measure import open_session
 from engines.merge import ADAPTER_FILE
 from engines.record import machine
+from engines.timing import TIMED_SHAPES, seconds_in_turns
 
 SECONDS_PER_SHAPE = 2.0
 ROUNDS_AT_LEAST = 20
 # Time does not depend on which tokens are run; these are in every vocabulary.
 TOKEN_IDS = 1000
-
-Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -136,9 +132,9 @@ def measure_curve(
     medians: dict[Path, list[float]] = {depth.engine: [] for depth in made}
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("speed, in turns", total=len(TIMED_SHAPES))
-        for shape in TIMED_SHAPES:
-            found = _in_turns(sessions, shape, seconds)
-            for depth, median in zip(made, found, strict=True):
+        for batch, tokens in TIMED_SHAPES:
+            taken = seconds_in_turns(sessions, batch, tokens, seconds, ROUNDS_AT_LEAST, TOKEN_IDS)
+            for depth, median in zip(made, np.median(taken, axis=0).tolist(), strict=True):
                 medians[depth.engine].append(median)
             progress.advance(bar)
     teacher = medians[depths[0].engine]
@@ -154,25 +150,3 @@ def _speeds(medians: list[float], teacher: list[float]) -> tuple[Speed, ...]:
         Speed(batch, tokens, median * 1e3, before / median)
         for (batch, tokens), median, before in zip(TIMED_SHAPES, medians, teacher, strict=True)
     )
-
-
-def _in_turns(
-    sessions: Sequence[ort.InferenceSession], shape: Shape, seconds: float
-) -> NDArray[np.float64]:
-    """Median seconds of each session's call, (sessions,); they take turns, so that all see the
-    same noise."""
-    ids = np.random.default_rng(0).integers(0, TOKEN_IDS, shape, dtype=np.int64)
-    inputs = feed(ids, np.ones_like(ids))
-    for session in sessions:
-        session.run(None, inputs)
-    taken: list[list[float]] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(taken) < ROUNDS_AT_LEAST:
-        turn = []
-        for session in sessions:
-            start = time.perf_counter()
-            session.run(None, inputs)
-            turn.append(time.perf_counter() - start)
-        taken.append(turn)
-    medians: NDArray[np.float64] = np.median(np.array(taken), axis=0)
-    return medians

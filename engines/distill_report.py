@@ -9,7 +9,7 @@ from rich.table import Table
 
 from engines.depth_curve import Curve, Row
 from engines.errors import EngineError
-from engines.measure import TIMED_SHAPES
+from engines.timing import TIMED_SHAPES
 
 PLOT_FILE = "curve.svg"
 REPORT_FILE = "report.json"

@@ -16,6 +16,7 @@ from engines.checksums import file_sha256, value_sha256
 from engines.quantize_imported import SCHEME
 from engines.record import machine, tool_versions
 from engines.sensitivity import Quantized
+from engines.timing import timings
 
 EXPORT_TOOLS = ("torch", "transformers", "onnxscript")
 # Time does not depend on which tokens are run; these are in most vocabularies.
@@ -58,9 +59,7 @@ def imported_card(
         drift=findings.drift,
         invariance=findings.invariance,
         accuracy=findings.accuracy,
-        timings=measure.timings(
-            engine, reference, token_ids=min(MOST_TOKEN_IDS, checkpoint.vocabulary)
-        ),
+        timings=timings(engine, reference, token_ids=min(MOST_TOKEN_IDS, checkpoint.vocabulary)),
         gate=findings.verdict,
     )
 

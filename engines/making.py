@@ -27,7 +27,7 @@ from engines.record import Ingredients, measured_card, tool_versions
 # The modules whose text decides what an engine is and what its card says.
 RECIPE_MODULES = (
     "base", "calibrate", "gate", "graph", "graph_builder", "making", "material", "measure",
-    "memory", "merge", "quantize", "record", "schemes", "texts",
+    "memory", "merge", "quantize", "record", "schemes", "texts", "timing",
 )  # fmt: skip
 
 

@@ -1,10 +1,9 @@
-"""Runs engines in process and measures them: answers, drift, invariance, accuracy, time, memory."""
+"""Runs engines in process and measures them: answers, drift, invariance, accuracy, memory."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from core.buckets import BUCKET_LENGTHS, bucket_length
-from core.card import Accuracy, Drift, Invariance, Timing
+from core.card import Accuracy, Drift, Invariance
 from core.scores import softmax
 from core.tokenizer import pad
 
@@ -23,9 +22,6 @@ Floats = NDArray[np.float32]
 Rows = Sequence[list[int]]
 
 BATCH = 32
-# Batch and tokens that latency is measured at: one short text, one paragraph, and batches of them.
-TIMED_SHAPES = ((1, 32), (1, 128), (8, 32), (8, 128))
-TIMED_RUNS_AT_LEAST = 8
 
 
 class Engine(Protocol):
@@ -147,55 +143,6 @@ def macro_f1(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: i
         named = int((labels == label).sum() + (predicted == label).sum())
         scores.append(2 * right / named if named else 0.0)
     return float(np.mean(scores))
-
-
-def timings(
-    engine: Path, reference: onnx.ModelProto, seconds: float = 0.6, token_ids: int = 20_000
-) -> list[Timing]:
-    """Latency of both at each shape on one thread, taking turns so that both see the same noise.
-
-    Args:
-        engine: the engine file.
-        reference: the unquantized graph.
-        seconds: how long each shape is measured, at least eight runs.
-        token_ids: tokens are drawn at random below this; time does not depend on which they are.
-    """
-    sessions = [open_session(engine, threads=1), open_session(reference, threads=1)]
-    random = np.random.default_rng(0)
-    result = []
-    for batch, tokens in TIMED_SHAPES:
-        ids = random.integers(0, token_ids, (batch, tokens), dtype=np.int64)
-        inputs = feed(ids, np.ones_like(ids))
-        taken = _take_turns(sessions, inputs, seconds)
-        p50, p99 = np.quantile(taken[0], [0.5, 0.99])
-        result.append(
-            Timing(
-                batch=batch,
-                tokens=tokens,
-                threads=1,
-                p50_ms=float(p50) * 1e3,
-                p99_ms=float(p99) * 1e3,
-                texts_per_second=batch / float(p50),
-                reference_p50_ms=float(np.median(taken[1])) * 1e3,
-            )
-        )
-    return result
-
-
-def _take_turns(
-    sessions: Sequence[ort.InferenceSession], inputs: dict[str, NDArray[np.int64]], seconds: float
-) -> list[list[float]]:
-    """Seconds that each run of each session took."""
-    taken: list[list[float]] = [[] for _ in sessions]
-    for session in sessions:
-        session.run(None, inputs)
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(taken[0]) < TIMED_RUNS_AT_LEAST:
-        for session, runs in zip(sessions, taken, strict=True):
-            start = time.perf_counter()
-            session.run(None, inputs)
-            runs.append(time.perf_counter() - start)
-    return taken
 
 
 def memory_bytes(engine: Path) -> int:

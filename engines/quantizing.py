@@ -27,9 +27,9 @@ from engines.listing import card_of
 from engines.measure import open_session
 from engines.model_config import CONFIG_FILE
 from engines.quantize_subject import Source, Subject, subject_of
-from engines.relative_time import relative_times
 from engines.scheme_choices import CHOICES, Choice, choice_of
 from engines.sensitivity import Attempt, Quantized, attempt, best_engine
+from engines.timing import relative_times
 
 RUNS = Path("runs") / "quantize"
 REST_FP32 = "; head FP32; word embeddings INT8, a scale per word"

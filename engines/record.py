@@ -22,6 +22,7 @@ from engines.data import LabelledText
 from engines.material import Material
 from engines.merge import Adapter
 from engines.schemes import SCHEME, SCHEME_NOTES
+from engines.timing import timings
 
 TOOLS = ("onnx", "onnxruntime", "numpy", "tokenizers")
 
@@ -73,7 +74,7 @@ class Measured:
     def timings(self) -> list[Timing]:
         """Latency of engine and unquantized graph."""
         path = self.folder / ENGINE_FILE
-        return measure.timings(path, self.reference)
+        return timings(path, self.reference)
 
 
 def measured_card(

@@ -12,8 +12,8 @@ from rich.console import Console
 from core.card import Accuracy
 from engines.depth_curve import Curve, Depth, measure_curve
 from engines.distill_report import curve_table, write_curve_plot
-from engines.measure import TIMED_SHAPES
 from engines.merge import ADAPTER_FILE
+from engines.timing import TIMED_SHAPES
 from tests.tiny import card
 from tests.tiny_models import tiny_engine
 

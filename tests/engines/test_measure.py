@@ -8,7 +8,6 @@ import pytest
 
 from engines.graph import classifier_graph
 from engines.measure import (
-    TIMED_SHAPES,
     accuracy,
     answers,
     answers_alone,
@@ -17,7 +16,6 @@ from engines.measure import (
     macro_f1,
     memory_bytes,
     open_session,
-    timings,
 )
 from tests.engines.tiny_encoder import LABELS, SHAPE, tiny_head, tiny_rows, tiny_weights
 
@@ -67,16 +65,6 @@ def test_accuracy_stands_beside_the_reference() -> None:
 def test_macro_f1_counts_a_class_that_is_never_named_as_zero() -> None:
     labels = np.array([0, 0, 1])
     assert macro_f1(labels, np.array([0, 0, 0]), 2) == pytest.approx(0.4)
-
-
-def test_timings_cover_every_shape(model: onnx.ModelProto, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    onnx.save(model, path)
-    found = timings(path, model, seconds=0.01, token_ids=200)
-    assert [(timing.batch, timing.tokens) for timing in found] == list(TIMED_SHAPES)
-    for timing in found:
-        assert 0 < timing.p50_ms <= timing.p99_ms
-        assert timing.texts_per_second == pytest.approx(timing.batch / timing.p50_ms * 1e3)
 
 
 def test_memory_is_that_of_the_engine(

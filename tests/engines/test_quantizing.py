@@ -67,7 +67,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Times are measured as ever, but on texts that take none."""
     monkeypatch.setattr("engines.quantizing.TIMED_SHAPES", ((1, 8), (2, 16)))
     monkeypatch.setattr("engines.quantizing.SECONDS_A_SHAPE", 0.0)
-    monkeypatch.setattr("engines.measure.TIMED_SHAPES", ((1, 8),))
+    monkeypatch.setattr("engines.timing.TIMED_SHAPES", ((1, 8),))
 
 
 @pytest.fixture
