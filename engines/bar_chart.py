@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from engines.errors import EngineError
-from engines.html_report import inline_svg
+from engines.drawing import draw_svg, require_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BLUE, GREY = "#1f5fa8", "#868e96"
 WIDTH_INCHES = 7.2
 BAR_INCHES = 0.34
-NEVER = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,9 @@ def horizontal_bars(
     Raises:
         EngineError: matplotlib is missing.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise EngineError("the page needs matplotlib: `pip install 'sub50[evaluate]'`") from None
-    file = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": axis, "font.size": 9}):
-        figure = Figure(figsize=(WIDTH_INCHES, 0.8 + BAR_INCHES * len(bars)), layout="constrained")
-        FigureCanvasSVG(figure)
+    require_matplotlib("the page", "evaluate")
+
+    def draw(figure: Figure) -> None:
         panel = figure.add_subplot()
         for place, bar in enumerate(bars):
             panel.barh(place, bar.value, height=0.7, color=BLUE if bar.ours else GREY)
@@ -61,5 +55,5 @@ def horizontal_bars(
         panel.set_axisbelow(True)
         for side in ("top", "right"):
             panel.spines[side].set_visible(False)
-        figure.savefig(file, format="svg", metadata=NEVER)
-    return inline_svg(file.getvalue(), axis)
+
+    return draw_svg(axis, (WIDTH_INCHES, 0.8 + BAR_INCHES * len(bars)), {"font.size": 9}, draw)

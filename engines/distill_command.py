@@ -94,12 +94,13 @@ def run_distill(
         EngineError: an option, the teacher or the data is not what it should be.
     """
     from engines import distill_report
+    from engines.drawing import require_matplotlib
     from engines.tracking import tracked
 
     if not NAME.fullmatch(asked.name):
         raise EngineError(f"NAME {asked.name!r}: use letters, digits, '_', '-' and '.'")
     depths = depths_of(asked.layers)
-    distill_report.require_matplotlib()
+    require_matplotlib("the curve", "train,evaluate")
     try:
         from engines.distill import Distilling
         from engines.distill import distill as carry

@@ -8,7 +8,6 @@ from typing import Any
 from rich.table import Table
 
 from engines.depth_curve import Curve, Row
-from engines.errors import EngineError
 from engines.timing import TIMED_SHAPES
 
 PLOT_FILE = "curve.svg"
@@ -60,16 +59,6 @@ def _cells(curve: Curve, row: Row) -> list[str]:
 def short_name(data: str) -> str:
     """A data set's name without the ending of its file."""
     return data.removesuffix(".gz").removesuffix(".jsonl")
-
-
-def require_matplotlib() -> None:
-    """Raise EngineError unless plots can be drawn, before anything long begins."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise EngineError(
-            "the curve needs matplotlib: `pip install 'sub50[train,evaluate]'`"
-        ) from None
 
 
 def write_curve_plot(curve: Curve, path: Path) -> None:

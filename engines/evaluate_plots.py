@@ -5,27 +5,22 @@ Every drawing takes the engines by name, one or two, and is narrow enough for a 
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from engines.drawing import draw_svg
 from engines.evaluation_record import Calibration, Calls, FairnessAxis, Robustness
-from engines.html_report import inline_svg
 
 COLOURS = ("#1f5fa8", "#c8700a")
 GREY, PALE = "#868e96", "#e9ecef"
 WIDTH_INCHES = 5.6
 # Keyed by matplotlib's own settings, whose type is a literal of all their names.
 STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "font.size": 9,
@@ -61,7 +56,7 @@ def reliability(by_engine: Mapping[str, Calibration], label: str) -> str:
         counts.set(xlabel="score", ylabel="% of them", ylim=(0, None))
         curve.legend(loc="upper left")
 
-    return _svg(label, 4.2, draw)
+    return draw_svg(label, (WIDTH_INCHES, 4.2), STYLE, draw)
 
 
 def confusion(
@@ -86,7 +81,7 @@ def confusion(
             panel.grid(visible=False)
         panels[0].set_ylabel("true")
 
-    return _svg(label, 1.2 + min(3.4, 0.75 * len(names)), draw)
+    return draw_svg(label, (WIDTH_INCHES, 1.2 + min(3.4, 0.75 * len(names))), STYLE, draw)
 
 
 def robustness(by_engine: Mapping[str, Robustness], label: str) -> str:
@@ -113,7 +108,8 @@ def robustness(by_engine: Mapping[str, Robustness], label: str) -> str:
         panel.set_xlabel("labels flipped, % of texts" if flips else "change, in spreads of values")
         _legend_above(panel, by_engine)
 
-    return _svg(label, 0.9 + 0.2 * len(names) * (1 + len(by_engine)), draw)
+    height_inches = 0.9 + 0.2 * len(names) * (1 + len(by_engine))
+    return draw_svg(label, (WIDTH_INCHES, height_inches), STYLE, draw)
 
 
 def fairness(by_engine: Mapping[str, FairnessAxis], target: float, label: str) -> str:
@@ -140,7 +136,8 @@ def fairness(by_engine: Mapping[str, FairnessAxis], target: float, label: str) -
         panel.set_xlabel(f"mean score of {first.label}, less that of all groups")
         _legend_above(panel)
 
-    return _svg(label, 1.2 + 0.2 * len(by_engine) + 0.28 * len(names), draw)
+    height_inches = 1.2 + 0.2 * len(by_engine) + 0.28 * len(names)
+    return draw_svg(label, (WIDTH_INCHES, height_inches), STYLE, draw)
 
 
 def latency(by_engine: Mapping[str, Sequence[Calls]], label: str) -> str:
@@ -170,7 +167,7 @@ def latency(by_engine: Mapping[str, Sequence[Calls]], label: str) -> str:
         panel.grid(visible=False, axis="x")
         _legend_above(panel, by_engine)
 
-    return _svg(label, 3.2, draw)
+    return draw_svg(label, (WIDTH_INCHES, 3.2), STYLE, draw)
 
 
 def shortened(name: str) -> str:
@@ -183,20 +180,3 @@ def _legend_above(panel: Axes, by_engine: Mapping[str, Any] | None = None) -> No
     """A legend over the panel; none for one engine alone."""
     if by_engine is None or len(by_engine) > 1:
         panel.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
-
-
-def _svg(label: str, height_inches: float, draw: Callable[[Figure], None]) -> str:
-    """What `draw` makes of a figure; `label` names it, and keeps its identifiers apart."""
-    file = io.StringIO()
-    with mpl.rc_context(STYLE | {"svg.hashsalt": label}):
-        figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure)
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", metadata=nothing)
-    svg = inline_svg(file.getvalue(), label)
-    prefix = re.sub(r"\W+", "-", label)
-    # Several drawings stand in one page, and each numbers its parts from 1.
-    for before in ('id="', 'href="#', "url(#"):
-        svg = svg.replace(before, f"{before}{prefix}-")
-    return svg

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from core.card import Verdict
+from engines.drawing import require_matplotlib
 from engines.errors import EngineError
 from engines.runtimes import Candidate
 from engines.tune_choose import BUDGET_MS
@@ -91,10 +92,7 @@ def judged(tuned: Tuned, found: Measurement) -> str:
 
 def check_plot(path: Path) -> None:
     """Raise EngineError unless a plot can be written there, before anything is measured."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise EngineError("--plot needs matplotlib: `pip install 'sub50[tune]'`") from None
+    require_matplotlib("--plot", "tune")
     if path.suffix.lower() not in PLOT_SUFFIXES:
         raise EngineError(f"--plot {path}: the name must end in {', '.join(PLOT_SUFFIXES)}")
     if not path.absolute().parent.is_dir():
