@@ -17,13 +17,13 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from engines.data import LabelledText
-from engines.errors import DataError, EngineError
+from engines.errors import DataError
 from engines.merge import METADATA_KEY
 from engines.short_batches import batches, padded
 from engines.student import Lesson, Student, Teacher, loss_of
 from engines.teacher_answers import TeacherAnswers
+from engines.training_state import FILE, save_whole
 
-CHECKPOINT = "checkpoint.pt"
 TOKENS_PER_SCORED_BATCH = 8192
 
 
@@ -208,7 +208,6 @@ class StudentTrainer:
                 parameter.copy_(values[name])
 
     def _checkpoint(self, history: list[dict[str, Any]], key: str) -> None:
-        self.work.mkdir(parents=True, exist_ok=True)
         state = {
             "key": key,
             "trained": {n: p.detach() for n, p in self.model.trained().items()},
@@ -218,19 +217,10 @@ class StudentTrainer:
             "step": self.step,
             "history": history,
         }
-        path, partial = self.work / CHECKPOINT, self.work / f"{CHECKPOINT}.partial"
-        try:
-            torch.save(state, partial)
-            partial.replace(path)
-        except (OSError, RuntimeError) as error:  # the latter is PyTorch's, for a full disk
-            partial.unlink(missing_ok=True)
-            raise EngineError(
-                f"cannot write the checkpoint {path}: {error}; is the disk full? What was trained "
-                "before this epoch is kept"
-            ) from error
+        save_whole(state, self.work)
 
     def _resume(self, key: str) -> list[dict[str, Any]]:
-        path = self.work / CHECKPOINT
+        path = self.work / FILE
         if not path.is_file():
             return []
         state = torch.load(path, weights_only=True)

@@ -15,10 +15,8 @@ from engines.recipe import Recipe
 FILE = "checkpoint.pt"
 
 
-def write_state(
-    state: dict[str, Any], recipe: Recipe, labels: tuple[str, ...], folder: Path
-) -> None:
-    """Write the state of a training after an epoch, in the place of the one before, or not at all.
+def save_whole(state: dict[str, Any], folder: Path) -> None:
+    """Write a checkpoint in the place of the one before, or not at all.
 
     Raises:
         EngineError: it cannot be written, most likely because the disk is full.
@@ -26,7 +24,7 @@ def write_state(
     folder.mkdir(parents=True, exist_ok=True)
     path, partial = folder / FILE, folder / f"{FILE}.partial"
     try:
-        torch.save({"recipe": json.dumps(asdict(recipe)), "labels": list(labels), **state}, partial)
+        torch.save(state, partial)
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # the latter is PyTorch's, for a full disk
         partial.unlink(missing_ok=True)
@@ -34,6 +32,17 @@ def write_state(
             f"cannot write the checkpoint {path}: {error}; is the disk full? What was trained "
             "before this epoch is kept"
         ) from error
+
+
+def write_state(
+    state: dict[str, Any], recipe: Recipe, labels: tuple[str, ...], folder: Path
+) -> None:
+    """Write the state of a training after an epoch, with what it was trained by.
+
+    Raises:
+        EngineError: it cannot be written.
+    """
+    save_whole({"recipe": json.dumps(asdict(recipe)), "labels": list(labels), **state}, folder)
 
 
 def read_state(
