@@ -16,10 +16,11 @@ from rich.progress import MofNCompleteColumn, Progress, TaskID
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
+from engines.batches import batches
 from engines.data import LabelledText
 from engines.errors import DataError
 from engines.merge import METADATA_KEY
-from engines.short_batches import batches, padded
+from engines.short_padding import padded, padded_length
 from engines.student import Lesson, Student, Teacher, loss_of
 from engines.teacher_answers import TeacherAnswers
 from engines.training_state import FILE, save_whole
@@ -138,7 +139,7 @@ class StudentTrainer:
         """Mean loss of one pass over the texts."""
         order = random.Random(self.recipe.seed * 1000 + self.epoch)
         lengths = [len(row) for row in examples.rows]
-        chosen = list(batches(lengths, self.recipe.tokens_per_batch, order))
+        chosen = list(batches(lengths, self.recipe.tokens_per_batch, order, padded_length))
         progress.update(bar, total=len(chosen))
         losses = []
         for number, batch in enumerate(chosen):
@@ -189,9 +190,11 @@ class StudentTrainer:
         self._load(self.average)
         self.model.eval()
         rows = [e.ids for e in self.tokenizer.encode_batch(texts)]
+        lengths = [len(row) for row in rows]
+        order = random.Random(0)
         result = np.zeros((len(texts), self.model.head.out_features), dtype=np.float32)
         with torch.no_grad():
-            for batch in batches([len(r) for r in rows], TOKENS_PER_SCORED_BATCH, random.Random(0)):
+            for batch in batches(lengths, TOKENS_PER_SCORED_BATCH, order, padded_length):
                 ids, mask = map(torch.from_numpy, padded([rows[i] for i in batch]))
                 result[batch] = self.model(ids, mask)[0].numpy()
         self._load(kept)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from torch import nn
 from core.buckets import bucket_length
 from core.scores import softmax
 from core.tokenizer import pad
+from engines.batches import batches
 from engines.data import LabelledText
 from engines.errors import DataError
 from engines.judged import Judged, judge
@@ -34,7 +35,6 @@ from engines.network import Classifier, device
 from engines.recipe import Recipe, balanced_weights
 from engines.training_state import read_state, write_state
 
-MOST_ROWS = 64
 AfterEpoch = Callable[[dict[str, Any]], None]
 Floats = npt.NDArray[np.float32]
 Weights = dict[str, torch.Tensor]
@@ -47,24 +47,6 @@ class Best:
     epoch: int
     score: tuple[float, float]
     average: Weights
-
-
-def batches(lengths: list[int], tokens_per_batch: int, order: random.Random) -> Iterator[list[int]]:
-    """Yield shuffled batches of indices whose texts share a bucket length.
-
-    A bucket has one batch size, but for its last batch: oneDNN compiles a kernel for every new
-    shape, and with shapes that hardly repeat, training takes several times as long.
-    """
-    by_bucket: dict[int, list[int]] = {}
-    for index, length in enumerate(lengths):
-        by_bucket.setdefault(bucket_length(length), []).append(index)
-    grouped: list[list[int]] = []
-    for bucket, indices in sorted(by_bucket.items()):
-        order.shuffle(indices)
-        rows = min(MOST_ROWS, max(1, tokens_per_batch // bucket))
-        grouped += [indices[i : i + rows] for i in range(0, len(indices), rows)]
-    order.shuffle(grouped)
-    yield from grouped
 
 
 def pad_rows(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -152,7 +134,7 @@ class Trainer:
         order = random.Random(self.recipe.seed * 1000 + self.epoch)
         torch.manual_seed(self.recipe.seed * 1000 + self.epoch)
         lengths = [len(row) for row in rows]
-        epoch_batches = list(batches(lengths, self.recipe.tokens_per_batch, order))
+        epoch_batches = list(batches(lengths, self.recipe.tokens_per_batch, order, bucket_length))
         total_steps = len(epoch_batches) * self.recipe.epochs
         losses = []
         for batch in progress.track(epoch_batches, description=f"epoch {self.epoch + 1}"):
@@ -223,7 +205,7 @@ class Trainer:
         result = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
         lengths = [len(row) for row in rows]
         with torch.no_grad():
-            for batch in batches(lengths, 8192, random.Random(0)):
+            for batch in batches(lengths, 8192, random.Random(0), bucket_length):
                 result[batch] = self._forward(*pad_rows([rows[i] for i in batch])).cpu().numpy()
         self._load(kept)
         return result

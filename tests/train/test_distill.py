@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from engines.base import load_weights
 from engines.errors import DataError, EngineError
 from engines.graph import EncoderShape, classifier_graph
 from engines.measure import feed, open_session
-from engines.short_batches import batches, padded, padded_length
+from engines.short_padding import padded
 from engines.teacher_answers import teacher_answers
 from tests.train.test_trainer import LABELS, made_texts
 
@@ -239,17 +238,6 @@ def test_the_graph_answers_like_the_student(
         ids = np.array([tokenizer.encode([item.text])[0].ids], dtype=np.int64)
         (answered,) = session.run(None, feed(ids, np.ones_like(ids)))
         assert np.abs(answered[0] - wanted).max() < 1e-4
-
-
-def test_batches_cover_every_text_once_and_are_padded_alike() -> None:
-    chance = random.Random(0)
-    lengths = [chance.randint(2, 200) for _ in range(1000)]
-    made = list(batches(lengths, 1024, random.Random(1)))
-    assert sorted(i for batch in made for i in batch) == list(range(1000))
-    for batch in made:
-        (length,) = {padded_length(lengths[i]) for i in batch}
-        assert len(batch) * length <= 1024
-        assert 0 <= length - max(lengths[i] for i in batch) < 16
 
 
 @pytest.mark.parametrize(

@@ -110,17 +110,3 @@ def test_one_label_is_nothing_to_learn(base: Path, recipe: Any, tmp_path: Path) 
     same = [item for item in made_texts(50, 1) if item.label == 0]
     with pytest.raises(DataError, match="two labels"):
         Trainer(base, LABELS, recipe, tmp_path).run(same, {})
-
-
-def test_batches_cover_every_text_once_and_share_a_bucket() -> None:
-    pytest.importorskip("torch", reason="the training side is not installed")
-    from core.buckets import bucket_length
-    from engines.trainer import batches
-
-    chance = random.Random(0)
-    lengths = [chance.randint(2, 200) for _ in range(1000)]
-    made = list(batches(lengths, 1024, random.Random(1)))
-    assert sorted(i for batch in made for i in batch) == list(range(1000))
-    for batch in made:
-        (bucket,) = {bucket_length(lengths[i]) for i in batch}
-        assert len(batch) * bucket <= 1024 or len(batch) == 1
