@@ -14,8 +14,8 @@ import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TaskID
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
 
+from engines.averaged_trainer import AveragedTrainer
 from engines.batches import batches
 from engines.data import LabelledText
 from engines.errors import DataError
@@ -66,7 +66,7 @@ class Examples:
     answers: TeacherAnswers
 
 
-class StudentTrainer:
+class StudentTrainer(AveragedTrainer):
     """One student's training, resumable after every epoch from its checkpoint file."""
 
     def __init__(
@@ -84,20 +84,9 @@ class StudentTrainer:
             torch.set_num_threads(threads)
         self.kept = kept
         self.recipe, self.work = recipe, work
-        self.tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-        self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(recipe.max_tokens)
         torch.manual_seed(recipe.seed)
         self.model = Student(base, teacher, self.kept)
-        self.average = {n: p.detach().clone() for n, p in self.model.trained().items()}
-        self.optimizer = torch.optim.AdamW(
-            self.model.trained().values(),
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
-        self.epoch = 0
-        self.step = 0
+        super().__init__(base, self.model.trained(), recipe)
 
     def run(
         self, examples: Examples, validation: dict[str, list[LabelledText]], key: str
@@ -148,13 +137,6 @@ class StudentTrainer:
             progress.advance(bar)
         return float(np.mean(losses))
 
-    def _set_rate(self, number: int, steps: int) -> None:
-        """The learning rate of step `number` of an epoch of so many."""
-        warmup = max(1, round(steps * self.recipe.warmup_share))
-        scale = min((number + 1) / warmup, (steps - number) / (steps - warmup + 1))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * scale
-
     def _step(self, examples: Examples, batch: list[int], spread: torch.Tensor) -> float:
         self.model.train()
         ids, mask = map(torch.from_numpy, padded([examples.rows[i] for i in batch]))
@@ -172,32 +154,19 @@ class StudentTrainer:
             torch.from_numpy(taken[:, self.kept]) / spread,
             self.recipe.lesson,
         )
-        self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.trained().values(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(self.recipe.averaging_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.values()), list(self.model.trained().values()), 1 - decay
-            )
-        return float(loss.item())
+        return self._learn(loss)
 
     def logits(self, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logits of the averaged weights, shape (texts, labels), float32."""
-        kept = {n: p.detach().clone() for n, p in self.model.trained().items()}
-        self._load(self.average)
         self.model.eval()
         rows = [e.ids for e in self.tokenizer.encode_batch(texts)]
         lengths = [len(row) for row in rows]
         order = random.Random(0)
         result = np.zeros((len(texts), self.model.head.out_features), dtype=np.float32)
-        with torch.no_grad():
+        with self._averaged():
             for batch in batches(lengths, TOKENS_PER_SCORED_BATCH, order, padded_length):
                 ids, mask = map(torch.from_numpy, padded([rows[i] for i in batch]))
                 result[batch] = self.model(ids, mask)[0].numpy()
-        self._load(kept)
         return result
 
     def accuracy(self, texts: list[LabelledText]) -> float:
@@ -205,22 +174,8 @@ class StudentTrainer:
         predicted = self.logits([item.text for item in texts]).argmax(1)
         return float(np.mean(predicted == np.array([item.label for item in texts])))
 
-    def _load(self, values: dict[str, torch.Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.model.trained().items():
-                parameter.copy_(values[name])
-
     def _checkpoint(self, history: list[dict[str, Any]], key: str) -> None:
-        state = {
-            "key": key,
-            "trained": {n: p.detach() for n, p in self.model.trained().items()},
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "history": history,
-        }
-        save_whole(state, self.work)
+        save_whole({"key": key, **self._state(), "history": history}, self.work)
 
     def _resume(self, key: str) -> list[dict[str, Any]]:
         path = self.work / FILE
@@ -232,10 +187,7 @@ class StudentTrainer:
                 f"{path} was written by another recipe, teacher or data; delete {self.work}, or "
                 "name another folder with --out"
             )
-        self._load(state["trained"])
-        self.average = state["average"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step = state["epoch"], state["step"]
+        self._restore(state)
         history: list[dict[str, Any]] = state["history"]
         return history
 

@@ -1,9 +1,5 @@
 """The training loop: what the recipe's method trains of the encoder, and a head. Needs the `train`
-extra.
-
-The weights that are kept are an exponential moving average of the trained ones: it costs nothing
-and steadies the result.
-"""
+extra."""
 
 from __future__ import annotations
 
@@ -20,12 +16,12 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from safetensors.torch import save
-from tokenizers import Tokenizer
 from torch import nn
 
 from core.buckets import bucket_length
 from core.scores import softmax
 from core.tokenizer import pad
+from engines.averaged_trainer import AveragedTrainer, Weights
 from engines.batches import batches
 from engines.data import LabelledText
 from engines.errors import DataError
@@ -37,7 +33,6 @@ from engines.training_state import read_state, write_state
 
 AfterEpoch = Callable[[dict[str, Any]], None]
 Floats = npt.NDArray[np.float32]
-Weights = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,28 +50,17 @@ def pad_rows(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
 
 
-class Trainer:
+class Trainer(AveragedTrainer):
     """One training run, resumable after every epoch from its checkpoint file."""
 
     def __init__(self, base: Path, labels: tuple[str, ...], recipe: Recipe, work: Path) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.labels, self.work = recipe, labels, work
-        self.tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-        self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(recipe.max_tokens)
         self.device = device()
         self.model = Classifier(base, len(labels), recipe).to(self.device)
-        self.average = {n: p.detach().clone() for n, p in self.model.trained().items()}
         self.best: Best | None = None
         self.loss_weights: torch.Tensor | None = None
-        self.optimizer = torch.optim.AdamW(
-            self.model.trained().values(),
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
-        self.epoch = 0
-        self.step = 0
+        super().__init__(base, self.model.trained(), recipe)
 
     def run(
         self,
@@ -146,12 +130,7 @@ class Trainer:
     def _step(
         self, ids: torch.Tensor, mask: torch.Tensor, target: torch.Tensor, total_steps: int
     ) -> float:
-        warmup = max(1, round(total_steps * self.recipe.warmup_share))
-        left = (total_steps - self.step) / (total_steps - warmup + 1)
-        last = self.recipe.last_rate_share
-        scale = min((self.step + 1) / warmup, last + (1 - last) * left)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * scale
+        self._set_rate(self.step, total_steps, self.recipe.last_rate_share)
         self.model.train()
         logits = self._forward(ids, mask)
         loss = nn.functional.cross_entropy(
@@ -160,17 +139,7 @@ class Trainer:
             weight=self.loss_weights,
             label_smoothing=self.recipe.label_smoothing,
         )
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.trained().values(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(self.recipe.averaging_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.values()), list(self.model.trained().values()), 1 - decay
-            )
-        return float(loss.item())
+        return self._learn(loss)
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
@@ -198,16 +167,13 @@ class Trainer:
 
     def logits(self, texts: list[str]) -> Floats:
         """Of the averaged weights, shape (texts, labels), float32."""
-        kept = {n: p.detach().clone() for n, p in self.model.trained().items()}
-        self._load(self.average)
         self.model.eval()
         rows = [e.ids for e in self.tokenizer.encode_batch(texts)]
         result = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
         lengths = [len(row) for row in rows]
-        with torch.no_grad():
+        with self._averaged():
             for batch in batches(lengths, 8192, random.Random(0), bucket_length):
                 result[batch] = self._forward(*pad_rows([rows[i] for i in batch])).cpu().numpy()
-        self._load(kept)
         return result
 
     def scores(self, texts: list[str]) -> Floats:
@@ -224,32 +190,17 @@ class Trainer:
         for name in ("head.weight", "head.bias"):
             self.average[name] = self.average[name] / temperature
 
-    def _load(self, values: Weights) -> None:
-        with torch.no_grad():
-            for name, parameter in self.model.trained().items():
-                parameter.copy_(values[name])
-
     def _checkpoint(self, history: list[dict[str, Any]]) -> None:
-        state = {
-            "trained": {n: p.detach() for n, p in self.model.trained().items()},
-            "average": self.average,
-            "best": asdict(self.best) if self.best else None,
-            "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "history": history,
-        }
+        best = asdict(self.best) if self.best else None
+        state = {**self._state(), "best": best, "history": history}
         write_state(state, self.recipe, self.labels, self.work)
 
     def _resume(self) -> list[dict[str, Any]]:
         state = read_state(self.recipe, self.labels, self.work, self.device)
         if state is None:
             return []
-        self._load(state["trained"])
-        self.average = state["average"]
+        self._restore(state)
         self.best = Best(**state["best"]) if state["best"] else None
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step = state["epoch"], state["step"]
         history: list[dict[str, Any]] = state["history"]
         return history
 
