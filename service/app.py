@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -18,6 +19,7 @@ from service.api import compat, health, v1
 from service.api.direct import DirectPaths
 from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.api.loop_lag import LoopLag
+from service.errors import ServeError
 from service.hosted import HostedTriton, promotions
 from service.metrics import Metrics
 from service.models import ModelCatalog
@@ -25,6 +27,7 @@ from service.pipeline import Pipeline
 from service.problems import MEDIA_TYPE, UNEXPECTED
 from service.readiness import ReadinessProbe
 from service.settings import Settings
+from service.triton.arrival import arrival
 from service.triton.client import TritonClient
 
 log = logging.getLogger("sub50.app")
@@ -35,11 +38,13 @@ def create_app(
     triton_target: str,
     instances: Mapping[str, int] | None = None,
     hosted: HostedTriton | None = None,
+    give_up: Callable[[ServeError], None] | None = None,
 ) -> FastAPI:
     """The HTTP application over the models on disk and a Triton at `triton_target`.
 
     `instances` has the calls of each model that this Triton runs side by side, where that is known;
-    `hosted` the ways to promote, where this Triton is ours.
+    `hosted` the ways to promote, where this Triton is ours. `give_up` is told where a Triton that
+    runs elsewhere has not come in time; without it nobody waits for one.
 
     Raises:
         ServeError: the repository has no models or one lacks its engine.
@@ -58,7 +63,10 @@ def create_app(
         gc.collect()
         gc.freeze()
         lag.start()
-        async with promotions(hosted, settings, pipeline, metrics):
+        async with (
+            expected(client, models, settings, give_up),
+            promotions(hosted, settings, pipeline, metrics),
+        ):
             yield
         lag.stop()
         gc.unfreeze()
@@ -84,6 +92,32 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected_problem)
     return app
+
+
+@asynccontextmanager
+async def expected(
+    client: TritonClient,
+    models: ModelCatalog,
+    settings: Settings,
+    give_up: Callable[[ServeError], None] | None,
+) -> AsyncIterator[None]:
+    """Wait for Triton beside the block; `give_up` is told where it does not come."""
+    if give_up is None:
+        yield
+        return
+
+    async def wait() -> None:
+        wanted = [(model.name, model.version) for model in models.all()]
+        try:
+            await arrival(client, wanted, settings.triton_start_seconds)
+        except ServeError as error:
+            give_up(error)
+
+    waiting = asyncio.create_task(wait())
+    try:
+        yield
+    finally:
+        waiting.cancel()
 
 
 def _metrics(models: ModelCatalog) -> Metrics:

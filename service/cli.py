@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from engines.cli import engines_app
 from loadtest.cli import loadtest_app
 from service.ask import DEFAULT_URL, AskError, ask, show_labels, show_summary
+from service.configuration import read_settings
 from service.errors import ServeError
 from service.settings import ENVIRONMENT_PREFIX, Settings
 
@@ -47,14 +47,9 @@ def fail(message: str) -> typer.Exit:
 def load_settings(**given: Any) -> Settings:
     """Settings from options, then the environment, then defaults; a wrong one ends the command."""
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise fail(
-            f"setting {name} ({ENVIRONMENT_PREFIX}{name.upper()}): {first['msg']}, "
-            f"got {first['input']!r}"
-        ) from None
+        return read_settings(given)
+    except ServeError as error:
+        raise fail(str(error)) from None
 
 
 @app.command()

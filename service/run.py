@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 
 from service.app import create_app
@@ -116,11 +118,22 @@ def listen(settings: Settings) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise ServeError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; stop what holds "
-            "the port, or choose another with --port or SUB50_PORT (PORT with make run)"
-        ) from error
+        told = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        raise ServeError(f"{told}; {_way_to_listen(error)}") from error
     return listener
+
+
+def _way_to_listen(error: OSError) -> str:
+    if error.errno == errno.EACCES:
+        return "ports below 1024 are for root; choose another with --port or SUB50_PORT"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return (
+            "give an address of this machine with --host or SUB50_HOST: 127.0.0.1 for this machine "
+            "alone, 0.0.0.0 for all its networks"
+        )
+    return (
+        "stop what holds the port, or choose another with --port or SUB50_PORT (PORT with make run)"
+    )
 
 
 def _serve(
@@ -134,19 +147,19 @@ def _serve(
     hosted: HostedTriton | None = None
     if triton is not None and control is not None:
         hosted = HostedTriton(control, partial(VersionLoader.of, triton))
-    config = uvicorn.Config(
-        # Made inside the server's loop, which is where the gRPC channel has to live.
-        lambda: create_app(settings, target, instances, hosted),
-        factory=True,
-        # Its own start and stop lines would repeat ours.
-        log_level="warning" if settings.log_level == "info" else settings.log_level,
-        access_log=False,
-        # Nobody here asks who the client is.
-        proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        server_header=False,
+    failures: list[ServeError] = []
+
+    def give_up(failure: ServeError) -> None:
+        failures.append(failure)
+        server.should_exit = True
+
+    # Made inside the server's loop, which is where the gRPC channel has to live.
+    server = _server(
+        settings,
+        lambda: create_app(
+            settings, target, instances, hosted, give_up if triton is None else None
+        ),
     )
-    server = uvicorn.Server(config)
     triton_ended = threading.Event()
     watch = threading.Thread(
         target=_watch,
@@ -156,9 +169,26 @@ def _serve(
     )
     watch.start()
     server.run(sockets=[listener])
+    if failures:
+        raise failures[0]
     if triton is not None and triton_ended.is_set():
         raise ServeError(_end_of(triton))
     return 0
+
+
+def _server(settings: Settings, make_app: Callable[[], FastAPI]) -> uvicorn.Server:
+    config = uvicorn.Config(
+        make_app,
+        factory=True,
+        # Its own start and stop lines would repeat ours.
+        log_level="warning" if settings.log_level == "info" else settings.log_level,
+        access_log=False,
+        # Nobody here asks who the client is.
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        server_header=False,
+    )
+    return uvicorn.Server(config)
 
 
 def _address(listener: socket.socket) -> str:

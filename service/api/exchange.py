@@ -62,7 +62,7 @@ class Exchange:
         self._metrics = metrics
         self._lag = lag
         metrics.loop_lag.set_function(lambda: lag.seconds)
-        self._key_digests = [_digest(key) for key in settings.api_keys]
+        self._key_digests = [_digest(key) for key in settings.keys]
 
     async def answer(
         self,

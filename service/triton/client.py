@@ -151,6 +151,22 @@ class TritonClient:
         """Whether a Triton answers at all."""
         return await self._is_true("ServerLive", service_pb2.ServerLiveRequest(), "live")
 
+    async def require_live(self) -> None:
+        """Ask whether a Triton answers at all. Raises like `infer`, by what gRPC says, if not."""
+        await self._call(self._stub.ServerLive, service_pb2.ServerLiveRequest(), HEALTH_SECONDS)
+
+    async def has(self, model: str, version: str) -> bool:
+        """Whether Triton says that this version of the model is loaded. Raises like `infer`."""
+        request = service_pb2.ModelReadyRequest(name=model, version=version)
+        try:
+            answer = await self._call(self._stub.ModelReady, request, HEALTH_SECONDS)
+        except BackendUnavailable as error:
+            cause = error.__cause__
+            if isinstance(cause, grpc.aio.AioRpcError) and cause.code() is StatusCode.NOT_FOUND:
+                return False
+            raise
+        return bool(answer.ready)
+
     async def ready(self, model: str) -> bool:
         """Whether Triton says that the model is loaded."""
         request = service_pb2.ModelReadyRequest(name=model)

@@ -38,6 +38,8 @@ from service.triton.repository import (
 # Triton gets a little longer than it gives itself, and the supervisor longer than that.
 GRACE_SECONDS = EXIT_TIMEOUT_SECONDS + 2.0
 STOP_SECONDS = GRACE_SECONDS + supervisor.ORPHANS_END_SECONDS + 1.0
+# To gRPC an endless timeout is one that has passed.
+LONGEST_LOAD_SECONDS = 86_400.0
 LOG_TAIL_LINES = 12
 LOG_TAIL_BYTES = 16_384
 # Borders of tables, and what Triton says of every machine without a GPU.
@@ -220,7 +222,7 @@ class EmbeddedTriton:
     def _load_models(self, probe: Probe, deadline: float) -> None:
         """Load every model and have it answer one request, or raise ServeError with the reason."""
         self.configs = {model: self._config(model) for model in self.models}
-        remaining_seconds = max(deadline - time.monotonic(), 0)
+        remaining_seconds = min(max(deadline - time.monotonic(), 0), LONGEST_LOAD_SECONDS)
         reasons = probe.load(self.configs, self.control_metadata, remaining_seconds)
         for model in self.models if not reasons else ():
             reason = probe.first_answer(model)

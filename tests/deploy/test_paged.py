@@ -116,6 +116,7 @@ def sub50(folder: Path, verb: str, ready: str, *options: str) -> Iterator[tuple[
     command = [SUB50, verb, "--port", str(port), "--repository", folder / "models", *options]
     environment = {
         "SUB50_INTERACTIVE_TIMEOUT_MS": str(1000 * PROMISE_SECONDS),
+        "SUB50_TRITON_START_SECONDS": "inf",
         "PYTHONPATH": str(ROOT),
     }
     url = f"http://127.0.0.1:{port}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,18 @@ README = Path(__file__).parent.parent.parent / "README.md"
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_has_a_help_line_and_stands_in_the_readme(name: str) -> None:
     assert Settings.model_fields[name].description
-    assert f"`{ENVIRONMENT_PREFIX}{name.upper()}`" in README.read_text(encoding="utf-8")
+    variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
+    row = re.search(rf"^\| `{variable}` \| (.*?) ?\| .+ \|$", README.read_text("utf-8"), re.M)
+    assert row is not None
+    default = Settings.model_fields[name].default
+    if isinstance(default, float):
+        default = f"{default:g}"
+    assert row[1] == ("" if default in (None, ()) else str(default))
+
+
+def test_the_readme_lists_no_setting_that_is_none() -> None:
+    rows = re.findall(rf"^\| `{ENVIRONMENT_PREFIX}(\w+)` \|", README.read_text("utf-8"), re.M)
+    assert {name.lower() for name in rows} == set(Settings.model_fields)
 
 
 def test_the_environment_overrides_and_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
