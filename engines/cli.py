@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from engines.deliver_commands import add_deliver_commands
 from engines.distill_command import add_distill
 from engines.evaluate_command import add_evaluate_command
 from engines.finetune_command import add_finetune
@@ -25,5 +26,6 @@ for add in (
     add_finetune,
     add_evaluate_command,
     add_quantize,
+    add_deliver_commands,
 ):
     add(engines_app)
