@@ -92,6 +92,11 @@ def api(
 def triton(
     grpc_port: Annotated[int, typer.Option(help="Port for gRPC; 0 picks a free one.")] = 8001,
     metrics_port: Annotated[int, typer.Option(help="Port for Triton's metrics.")] = 8002,
+    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
+    connection_age: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds after which clients look for Tritons anew; 0 is never."),
+    ] = 30.0,
     repository: Repository = None,
 ) -> None:
     """Start the embedded Triton alone, on loopback."""
@@ -99,7 +104,7 @@ def triton(
 
     settings = load_settings(repository=repository)
     try:
-        raise typer.Exit(run_triton(settings, grpc_port, metrics_port))
+        raise typer.Exit(run_triton(settings, grpc_port, metrics_port, host, connection_age))
     except ServeError as error:
         raise fail(str(error)) from None
 

@@ -23,6 +23,7 @@ from service.errors import ServeError
 from service.hosted import HostedTriton
 from service.settings import Settings
 from service.triton.loader import VersionLoader
+from service.triton.ports import require_loopback
 from service.triton.server import EmbeddedTriton, log_tail
 
 console = Console(stderr=True, highlight=False)
@@ -76,18 +77,29 @@ def run_api(settings: Settings, target: str) -> int:
             return 0
 
 
-def run_triton(settings: Settings, grpc_port: int, metrics_port: int) -> int:
+def run_triton(
+    settings: Settings,
+    grpc_port: int,
+    metrics_port: int,
+    address: str,
+    connection_age_seconds: float,
+) -> int:
     """Run the embedded Triton alone until a signal, or until it ends by itself.
+
+    `address` is one of loopback. Clients connect again after `connection_age_seconds`; 0 is never.
 
     Raises:
         ServeError: it cannot start.
     """
+    require_loopback(address, "--host")
     with _sigterm_raises():
         try:
             with EmbeddedTriton(
                 settings.repository,
                 grpc_port=grpc_port,
                 metrics_port=metrics_port,
+                address=address,
+                connection_age_seconds=connection_age_seconds or None,
                 start_timeout_seconds=settings.triton_start_seconds,
             ) as triton:
                 console.print(f"Triton answers gRPC on {triton.grpc_target}")

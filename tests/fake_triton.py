@@ -31,7 +31,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         requests: every inference request received.
         cancelled: how many of them the client gave up.
         failure: status and message to fail every inference with.
-        delay_seconds: time taken by an inference.
+        delay_seconds: time taken by an inference, failed or not.
         live: what it says when asked whether it lives.
         override: changes a finished response into a malformed one.
         versions: answers of single versions, by model and version, where they differ.
@@ -95,13 +95,13 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, message)
         if version in self.version_failures:
             await context.abort(grpc.StatusCode.INTERNAL, "the engine broke")
-        if self.failure is not None:
-            await context.abort(*self.failure)
         try:
             await asyncio.sleep(self.delay_seconds + self.version_delays.get(version, 0.0))
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        if self.failure is not None:
+            await context.abort(*self.failure)
         return self._answer(request)
 
     def _answer(self, request: Any) -> Any:
@@ -129,14 +129,14 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
 @asynccontextmanager
 async def running_fake_triton(
-    models: dict[str, Answer] | None = None, port: int = 0
+    models: dict[str, Answer] | None = None, port: int = 0, address: str = "127.0.0.1"
 ) -> AsyncIterator[FakeTriton]:
     """A fake Triton on loopback, by default on any free port; stopped at the end."""
     fake = FakeTriton(models)
     server = grpc.aio.server()
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(fake, server)
-    bound_port = server.add_insecure_port(f"127.0.0.1:{port}")
-    fake.target = f"127.0.0.1:{bound_port}"
+    bound_port = server.add_insecure_port(f"{address}:{port}")
+    fake.target = f"{address}:{bound_port}"
     await server.start()
     try:
         yield fake

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,9 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
 # For targets that stand for several Tritons; others keep gRPC's default, the first that answers.
 ROUND_ROBIN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 SEVERAL_ADDRESSES = ("dns:", "ipv4:", "ipv6:")
+# Of several, one whose connection broke has no turn. But one that ends in order keeps answering
+# that its models are gone, for seconds, and calls side by side can meet it more than once.
+TRIES = 4
 
 NOT_READY = "the model is not ready at Triton; try again in a moment"
 UNREACHABLE = "Triton cannot be reached; try again in a moment"
@@ -107,10 +111,11 @@ class TritonClient:
     """
 
     def __init__(self, target: str) -> None:
-        options = list(CHANNEL_OPTIONS)
-        if target.startswith(SEVERAL_ADDRESSES):
-            options.append(("grpc.service_config", ROUND_ROBIN))
         self.target = target
+        self._is_several = target.startswith(SEVERAL_ADDRESSES)
+        options = list(CHANNEL_OPTIONS)
+        if self._is_several:
+            options.append(("grpc.service_config", ROUND_ROBIN))
         self._channel = grpc.aio.insecure_channel(target, options=options)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
@@ -196,6 +201,23 @@ class TritonClient:
         return bool(getattr(answer, field))
 
     async def _call(self, method: Any, request: Any, timeout_seconds: float) -> Any:
+        """Call a method, and again in the time that is left where one of several was not there.
+
+        That is safe: asking changes nothing at Triton. gRPC's own retries would come again for a
+        full queue too, which has the same status and is no reason to ask for more.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        left_seconds = timeout_seconds
+        for _ in range(TRIES - 1 if self._is_several else 0):
+            try:
+                return await self._call_once(method, request, left_seconds)
+            except BackendUnavailable:
+                left_seconds = deadline - time.monotonic()
+                if left_seconds <= 0:
+                    raise
+        return await self._call_once(method, request, left_seconds)
+
+    async def _call_once(self, method: Any, request: Any, timeout_seconds: float) -> Any:
         try:
             return await method(request, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:

@@ -33,6 +33,9 @@ def random_token() -> str:
 class Launch:
     """Everything about one start of Triton. Ports are numbers that were found free.
 
+    `connection_age_ms` is how old a client's connection may become before it has to connect again;
+    None is any age.
+
     `server_id` is the name under which the server answers: it tells ours from another that
     took the port first. `control_token` opens the calls that load and unload models.
     """
@@ -41,6 +44,8 @@ class Launch:
     metrics_port: int
     http_port: int | None
     scratch: Path
+    address: str = ADDRESS
+    connection_age_ms: int | None = None
     server_id: str = field(default_factory=lambda: f"sub50-{os.getpid()}-{secrets.token_hex(4)}")
     control_token: str = field(default_factory=random_token)
 
@@ -126,9 +131,9 @@ def arguments(installation: Installation, launch: Launch) -> list[str]:
         f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
         "--log-info=false",
         "--log-warning=false",
-        f"--grpc-address={ADDRESS}",
+        f"--grpc-address={launch.address}",
         f"--grpc-port={launch.grpc_port}",
-        f"--metrics-address={ADDRESS}",
+        f"--metrics-address={launch.address}",
         f"--metrics-port={launch.metrics_port}",
         "--allow-gpu-metrics=false",
         "--allow-sagemaker=false",
@@ -136,6 +141,8 @@ def arguments(installation: Installation, launch: Launch) -> list[str]:
         *restrictions("--grpc-restricted-protocol", launch),
         *http_arguments(launch),
     ]
+    if launch.connection_age_ms is not None:
+        command.append(f"--grpc-max-connection-age={launch.connection_age_ms}")
     for backend in ("python", *SOURCES):
         setting = f"shm-region-prefix-name={launch.shared_memory_prefix}"
         command.append(f"--backend-config={backend},{setting}")
@@ -146,7 +153,7 @@ def http_arguments(launch: Launch) -> list[str]:
     if launch.http_port is None:
         return ["--allow-http=false"]
     return [
-        f"--http-address={ADDRESS}",
+        f"--http-address={launch.address}",
         f"--http-port={launch.http_port}",
         *restrictions("--http-restricted-api", launch),
     ]

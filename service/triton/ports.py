@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 
 from service.errors import ServeError
+
+
+def require_loopback(address: str, option: str) -> None:
+    """Raise ServeError, naming the option, unless the address is one of 127.0.0.0/8."""
+    try:
+        is_loopback = ipaddress.IPv4Address(address).is_loopback
+    except ipaddress.AddressValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ServeError(
+            f"{option} {address}: the embedded Triton answers on this machine alone; give an "
+            "address from 127.0.0.1 to 127.255.255.254, or run NVIDIA's container where others "
+            "have to reach it"
+        )
 
 
 def reserve_port(address: str, port: int, purpose: str, option: str) -> int:

@@ -50,8 +50,10 @@ class EmbeddedTriton:
     """One `tritonserver` of the nvidia-pytriton package, with the models of a repository.
 
     `models` are the ones to load, by default all. A port of 0 is any free one; `http_port` None
-    keeps Triton's HTTP endpoint closed, since everything here speaks gRPC. Triton's log goes to
-    `log_path`, by default to a file that is removed at the end.
+    keeps Triton's HTTP endpoint closed, since everything here speaks gRPC. `address` is one of
+    loopback. Clients connect again after `connection_age_seconds`, and then ask for addresses
+    anew; None is never. Triton's log goes to `log_path`, by default to a file that is removed at
+    the end.
 
     All methods block; none may be called from two threads at a time.
     """
@@ -64,6 +66,8 @@ class EmbeddedTriton:
         grpc_port: int = 0,
         metrics_port: int = 0,
         http_port: int | None = None,
+        address: str = ADDRESS,
+        connection_age_seconds: float | None = None,
         start_timeout_seconds: float = 60.0,
         log_path: Path | None = None,
     ) -> None:
@@ -75,6 +79,8 @@ class EmbeddedTriton:
         self._asked_ports = {"grpc": grpc_port, "metrics": metrics_port}
         if http_port is not None:
             self._asked_ports["http"] = http_port
+        self._address = address
+        self._connection_age_seconds = connection_age_seconds
         self._log_path = log_path
         self._launch: Launch | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -94,18 +100,18 @@ class EmbeddedTriton:
     @property
     def grpc_target(self) -> str:
         """Where the client finds it, as HOST:PORT."""
-        return f"{ADDRESS}:{self._started.grpc_port}"
+        return f"{self._address}:{self._started.grpc_port}"
 
     @property
     def metrics_url(self) -> str:
         """Triton's own metrics, in the Prometheus format."""
-        return f"http://{ADDRESS}:{self._started.metrics_port}/metrics"
+        return f"http://{self._address}:{self._started.metrics_port}/metrics"
 
     @property
     def http_url(self) -> str | None:
         """Triton's HTTP endpoint; None if it is closed."""
         port = self._started.http_port
-        return None if port is None else f"http://{ADDRESS}:{port}"
+        return None if port is None else f"http://{self._address}:{port}"
 
     @property
     def control_metadata(self) -> tuple[tuple[str, str], ...]:
@@ -147,14 +153,9 @@ class EmbeddedTriton:
             raise RuntimeError("the embedded Triton is started already")
         installation = find_installation()
         check_repository(self.repository, self.models)
-        ports = reserve_ports(ADDRESS, self._asked_ports)
+        ports = reserve_ports(self._address, self._asked_ports)
         scratch = make_scratch(installation, self.repository)
-        self._launch = Launch(
-            grpc_port=ports["grpc"],
-            metrics_port=ports["metrics"],
-            http_port=ports.get("http"),
-            scratch=scratch,
-        )
+        self._launch = self._plan(ports, scratch)
         try:
             self._process = self._spawn(
                 arguments(installation, self._launch), environment(installation, scratch)
@@ -188,6 +189,17 @@ class EmbeddedTriton:
         if self._launch is None:
             raise RuntimeError("the embedded Triton is not started")
         return self._launch
+
+    def _plan(self, ports: dict[str, int], scratch: Path) -> Launch:
+        age = self._connection_age_seconds
+        return Launch(
+            grpc_port=ports["grpc"],
+            metrics_port=ports["metrics"],
+            http_port=ports.get("http"),
+            scratch=scratch,
+            address=self._address,
+            connection_age_ms=None if age is None else round(1000 * age),
+        )
 
     def _spawn(self, command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
         plan = {

@@ -6,12 +6,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from service.errors import ServeError
 from service.triton.command import Launch, arguments, environment, make_scratch
 from service.triton.installation import Installation
+from service.triton.ports import require_loopback
 
 
 @pytest.fixture
@@ -44,6 +47,26 @@ def test_every_endpoint_is_on_loopback(installation: Installation, launch: Launc
     command = arguments(installation, launch)
     for endpoint in ("grpc", "http", "metrics"):
         assert f"--{endpoint}-address=127.0.0.1" in command
+
+
+def test_an_address_and_an_age_are_told(installation: Installation, launch: Launch) -> None:
+    assert not any("connection-age" in argument for argument in arguments(installation, launch))
+    other = replace(launch, address="127.0.0.2", connection_age_ms=1500)
+    command = arguments(installation, other)
+    for endpoint in ("grpc", "http", "metrics"):
+        assert f"--{endpoint}-address=127.0.0.2" in command
+    assert "--grpc-max-connection-age=1500" in command
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.255.0.9"])
+def test_any_address_of_loopback_will_do(address: str) -> None:
+    require_loopback(address, "--host")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.0.1", "localhost", "::1", ""])
+def test_an_address_that_others_reach_is_refused_by_name(address: str) -> None:
+    with pytest.raises(ServeError, match=r"--host .* from 127\.0\.0\.1"):
+        require_loopback(address, "--host")
 
 
 def test_http_stays_closed_unless_a_port_is_given(
