@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +12,11 @@ from rich.console import Console
 
 from engines.commands import AsJson, Base, TrackingUri, carry_out, print_json
 from engines.errors import EngineError
+from engines.model_name import require_name
 
 if TYPE_CHECKING:
     from engines.tracking import Run
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 OUT = Path("runs/distill")
 
 
@@ -97,8 +96,7 @@ def run_distill(
     from engines.drawing import require_matplotlib
     from engines.tracking import tracked
 
-    if not NAME.fullmatch(asked.name):
-        raise EngineError(f"NAME {asked.name!r}: use letters, digits, '_', '-' and '.'")
+    require_name(asked.name, "NAME")
     depths = depths_of(asked.layers)
     require_matplotlib("the curve", "train,evaluate")
     try:

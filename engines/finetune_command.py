@@ -19,6 +19,7 @@ from engines.commands import (
     print_json,
 )
 from engines.errors import EngineError
+from engines.model_name import require_name
 from engines.recipe import METHODS, Recipe
 
 if TYPE_CHECKING:
@@ -214,13 +215,8 @@ def _recipe(
 
 def _require_name(name: str, force: bool) -> None:
     from engines.catalog import CATALOG
-    from engines.importing import NAME
 
-    if not NAME.fullmatch(name):
-        raise EngineError(
-            f"the name {name!r}: use letters, digits, '_', '-' and '.', and begin with one of the "
-            "first two"
-        )
+    require_name(name, "the name")
     if name in CATALOG and not force:
         raise EngineError(
             f"{name} is one of the default models; choose another name, or make a candidate to "

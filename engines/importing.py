@@ -5,7 +5,6 @@ The model's folder appears, or is replaced, whole, only after the gate has passe
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -30,11 +29,11 @@ from engines.import_record import imported_card
 from engines.linear_layers import find_layers, with_shared_ranges
 from engines.measure import open_session
 from engines.model_config import CONFIG_FILE, HEADER, config_text, model_config, write_model_files
+from engines.model_name import require_name
 from engines.sensitivity import Quantized, best_engine
 from engines.simplify import simplified
 
 VERSION = "1"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 IMPORTED_HEADER = "# Written by `sub50 engines import`; import the checkpoint again to change it.\n"
 
 
@@ -64,7 +63,7 @@ def import_checkpoint(asked: Import, repository: Path) -> EngineCard:
         EngineError: the checkpoint, the name or the data is not what it should be, or the gate
             refuses; the repository is then as it was.
     """
-    require_name(asked.name, repository, asked.force)
+    require_free_name(asked.name, repository, asked.force)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console) as progress:
@@ -88,13 +87,9 @@ def import_checkpoint(asked: Import, repository: Path) -> EngineCard:
     return card
 
 
-def require_name(name: str, repository: Path, force: bool) -> None:
+def require_free_name(name: str, repository: Path, force: bool) -> None:
     """Raise EngineError unless a model of that name can be written."""
-    if not NAME.fullmatch(name):
-        raise EngineError(
-            f"--name {name!r}: use letters, digits, '_', '-' and '.', and begin with one of the "
-            "first two"
-        )
+    require_name(name, "--name")
     if force:
         return
     if name in CATALOG:
@@ -124,7 +119,7 @@ def _staged(
         staged = work / asked.name
         card = _make(asked.name, checkpoint, texts, staged, told)
         # Another import may have been faster.
-        require_name(asked.name, repository, asked.force)
+        require_free_name(asked.name, repository, asked.force)
         _put(staged, repository / asked.name, work / "retired")
     finally:
         shutil.rmtree(work, ignore_errors=True)
