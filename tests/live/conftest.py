@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from core.card import ENGINE_FILE
 from service.errors import ServeError
 from service.triton.installation import find_installation
 from service.triton.server import EmbeddedTriton
+from tests.live.promoting import BUILT, start
+from tests.live.test_stack import Stack
 from tests.tiny_models import write_tiny_model
 
 StartTriton = Callable[[Path], EmbeddedTriton]
@@ -55,3 +59,22 @@ def tiny_triton(
     batching = f"priority_levels: 2 default_priority_level: 1 default_queue_policy {{ {policy} }}"
     write_tiny_model(repository, "ranked", rounds=20, batching=batching)
     return start_triton(repository)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """The engine `sentiment` alone, in a repository that a test may change."""
+    assert (BUILT / "1" / ENGINE_FILE).is_file(), "sentiment is not built; run `make setup`"
+    folder = tmp_path / "models" / "sentiment"
+    shutil.copytree(BUILT / "1", folder / "1")
+    for name in ("config.pbtxt", "labels.txt"):
+        shutil.copy(BUILT / name, folder)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def stack(repository: Path) -> Iterator[Stack]:
+    """`sub50 serve` with that repository."""
+    running = start(repository)
+    yield running
+    running.end()

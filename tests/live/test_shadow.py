@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.promote_under_load import make_candidate
-from core.card import ENGINE_FILE
-from tests.live.test_promotion import (
-    BUILT,
+from tests.live.promoting import (
     TEXTS,
     Load,
     classify,
     engines,
     result_of,
     serves,
-    start,
     stubs,
     until,
 )
@@ -32,23 +27,6 @@ SECONDS = 60
 BARELY_SURE = "It is as they said."
 # Turns that one around, and no golden request.
 TURNING_SHIFT = -0.68
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    assert (BUILT / "1" / ENGINE_FILE).is_file(), "sentiment is not built; run `make setup`"
-    folder = tmp_path / "models" / "sentiment"
-    shutil.copytree(BUILT / "1", folder / "1")
-    for name in ("config.pbtxt", "labels.txt"):
-        shutil.copy(BUILT / name, folder)
-    return tmp_path / "models"
-
-
-@pytest.fixture
-def stack(repository: Path) -> Iterator[Stack]:
-    running = start(repository)
-    yield running
-    running.end()
 
 
 def test_one_that_agrees_is_promoted(stack: Stack, repository: Path, tmp_path: Path) -> None:

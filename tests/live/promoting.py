@@ -1,0 +1,139 @@
+"""A service with one engine that other versions take over from, and a load meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.versions import read_served
+from tests.live.test_stack import ROOT, SUB50, Stack, free_port
+
+BUILT = ROOT / "model_repository" / "sentiment"
+RATE = 50
+TEXTS = [
+    "A gripping story, and not a minute too long.",
+    "Dull, and far too long. A waste of time.",
+    "The acting is superb, although the last half hour could have lost a few of its scenes.",
+    "I want my money back.",
+]
+
+
+def start(repository: Path) -> Stack:
+    running = Stack(free_port(), "--repository", str(repository))
+    running.wait_until_ready()
+    return running
+
+
+def engines(*arguments: str, repository: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [SUB50, "engines", *arguments, "--json", "--repository", str(repository)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
+def result_of(command: subprocess.Popen[str]) -> dict[str, Any]:
+    output, errors = command.communicate(timeout=120)
+    assert command.returncode == 0, errors
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+def until(reached: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def serves(repository: Path) -> str:
+    state = read_served(repository / "sentiment")
+    return state.version if state else "1"
+
+
+def stubs(stack: Stack) -> set[int]:
+    """Processes that run engines; Triton starts each through a shell of its own."""
+    found = set()
+    for pid in stack.descendants():
+        try:
+            name = Path(f"/proc/{pid}/exe").readlink().name
+        except OSError:
+            continue
+        if name == "triton_python_backend_stub":
+            found.add(pid)
+    return found
+
+
+@dataclass(frozen=True)
+class Answered:
+    sent: float
+    status: int
+    version: str
+    text: int
+    score: float
+
+
+class Load:
+    """Requests at a steady rate, whether or not earlier ones were answered."""
+
+    def __init__(self, url: str, texts: Sequence[str] = TEXTS) -> None:
+        self.url = url
+        self.texts = texts
+        self.answers: list[Answered] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        begun = time.monotonic()
+        with ThreadPoolExecutor(64) as pool:
+            number = 0
+            while not self._stop.is_set():
+                time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+                pool.submit(self._ask, number % len(self.texts))
+                number += 1
+
+    def _ask(self, text: int) -> None:
+        sent = time.monotonic()
+        try:
+            answer = classify(self.url, self.texts[text])
+        except urllib.error.HTTPError as error:
+            self.answers.append(Answered(sent, error.code, "", text, 0.0))
+            error.close()
+        except OSError:
+            self.answers.append(Answered(sent, 0, "", text, 0.0))
+        else:
+            score = positive(answer)
+            self.answers.append(Answered(sent, 200, answer["version"], text, score))
+
+
+def classify(url: str, text: str) -> dict[str, Any]:
+    request = urllib.request.Request(f"{url}/v1/classify", json.dumps({"input": text}).encode())
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer
+
+
+def positive(answer: dict[str, Any]) -> float:
+    (score,) = [s["score"] for s in answer["results"][0]["scores"] if s["label"] == "positive"]
+    return float(score)
