@@ -9,13 +9,13 @@ import json
 import shutil
 import tempfile
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from engines.base import WEIGHTS_FILE
 from engines.checksums import file_sha256
 from engines.merge import ADAPTER_FILE, CARD_FILE
+from engines.revision import tool_versions
 from engines.trainer import Trainer
 
 TOOLS = ("torch", "transformers", "peft", "tokenizers")
@@ -60,4 +60,4 @@ def write_adapter(
 
 def training_tools() -> dict[str, str]:
     """Versions of the packages that an adapter's bytes depend on."""
-    return {name: version(name) for name in TOOLS}
+    return tool_versions(TOOLS)

@@ -10,7 +10,6 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from engines.merge import (
     read_adapter,
     trained_labels,
 )
+from engines.revision import tool_versions
 from engines.student import Teacher, layers_kept
 from engines.student_trainer import DistillRecipe, Examples, StudentTrainer
 from engines.teacher_answers import TeacherAnswers, teacher_answers
@@ -205,7 +205,7 @@ class School:
             "recipe": {**asdict(self.recipe), "epochs": epochs},
             "data": self.texts.checksums,
             "training_texts": len(self.rows),
-            "tools": {tool: version(tool) for tool in TOOLS},
+            "tools": tool_versions(TOOLS),
             "notes": list(self.texts.notes),
         }
 

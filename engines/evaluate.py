@@ -36,7 +36,7 @@ from engines.quality import (
     label_qualities,
     wilson_interval,
 )
-from engines.record import tool_versions
+from engines.record import engine_tools
 from engines.robustness import measure_robustness, sample
 from engines.scores import Labels
 from engines.speed import Price, measure_speed
@@ -97,7 +97,7 @@ def evaluate(folder: Path, against: Path | None, wanted: Wanted, told: Told) -> 
     found = [_evaluation(*each) for each in zip(answered, robust, fair, speed, strict=True)]
     return EvaluationReport(
         evaluated_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        tools=tool_versions(),
+        tools=engine_tools(),
         engine=found[0],
         against=found[1] if against else None,
         agreement=_agreements(*answered) if against else [],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from engines import measure
 from engines.checkpoint import Checkpoint
 from engines.checksums import file_sha256, value_sha256
 from engines.quantize_imported import SCHEME
-from engines.record import machine, tool_versions
+from engines.record import engine_tools, machine
+from engines.revision import tool_versions
 from engines.sensitivity import Quantized
 from engines.timing import timings
 
@@ -89,7 +89,7 @@ def _identity(name: str, checkpoint: Checkpoint, difference: float) -> dict[str,
 
 def _files(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
     """The card's fields that hold what was written to its bytes, and to what it was made with."""
-    tools = tool_versions() | {tool: package_version(tool) for tool in EXPORT_TOOLS}
+    tools = engine_tools() | tool_versions(EXPORT_TOOLS)
     engine_sha256 = file_sha256(folder / ENGINE_FILE)
     recipe = {
         "files": checkpoint.files,

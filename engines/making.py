@@ -22,7 +22,7 @@ from engines.checksums import file_sha256, value_sha256
 from engines.material import Material
 from engines.merge import merge, read_adapter
 from engines.quantize import quantize
-from engines.record import Ingredients, measured_card, tool_versions
+from engines.record import Ingredients, engine_tools, measured_card
 
 # The modules whose text decides what an engine is and what its card says.
 RECIPE_MODULES = (
@@ -47,7 +47,7 @@ def ingredients_of(spec: ModelSpec, base_folder: Path, adapters: Path) -> Ingred
         "adapter": adapter.sha256 if adapter else None,
         "spec": [spec.task, spec.output, spec.labels],
         "modules": {name: file_sha256(here / f"{name}.py") for name in RECIPE_MODULES},
-        "tools": tool_versions(),
+        "tools": engine_tools(),
     }
     return Ingredients(spec, base_folder, adapter, value_sha256(recipe))
 

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from engines.checksums import file_sha256
 from engines.data import LabelledText
 from engines.material import Material
 from engines.merge import Adapter
+from engines.revision import tool_versions
 from engines.schemes import SCHEME, SCHEME_NOTES
 from engines.timing import timings
 
@@ -97,7 +97,7 @@ def measured_card(
         scheme_notes=list(SCHEME_NOTES),
         engine_sha256=file_sha256(folder / ENGINE_FILE),
         tokenizer_sha256=file_sha256(folder / TOKENIZER_FILE),
-        tools=tool_versions(),
+        tools=engine_tools(),
         machine=machine(),
         built_at=datetime.now(UTC).isoformat(timespec="seconds"),
         engine_bytes=(folder / ENGINE_FILE).stat().st_size,
@@ -137,9 +137,9 @@ def training_record(adapter: Adapter | None) -> dict[str, Any] | None:
     return {key: value for key, value in adapter.card.items() if key != "adapter_sha256"}
 
 
-def tool_versions() -> dict[str, str]:
+def engine_tools() -> dict[str, str]:
     """Versions of the packages that make and run engines."""
-    return {name: package_version(name) for name in TOOLS}
+    return tool_versions(TOOLS)
 
 
 def machine() -> str:
