@@ -5,16 +5,13 @@ Needs the `train` extra.
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engines.adapter_folder import write_folder
 from engines.base import WEIGHTS_FILE
 from engines.checksums import file_sha256
-from engines.merge import ADAPTER_FILE, CARD_FILE
 from engines.revision import tool_versions
 from engines.trainer import Trainer
 
@@ -26,8 +23,6 @@ def write_adapter(
 ) -> dict[str, Any]:
     """Write the trained adapter and its card into `out`; returns the card.
 
-    Both are written whole elsewhere first, so that a full disk leaves `out` as it was.
-
     Args:
         trainer: what was trained.
         task: what it is called.
@@ -37,25 +32,20 @@ def write_adapter(
     """
     base_sha256 = file_sha256(base / WEIGHTS_FILE)
     metadata = {**trainer.model.kind(), "labels": trainer.labels, "base_sha256": base_sha256}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
-        staged = Path(folder)
-        trainer.save_adapter(staged / ADAPTER_FILE, metadata)
-        record = {
+
+    def card(adapter_sha256: str) -> dict[str, Any]:
+        return {
             "task": task,
             "labels": list(trainer.labels),
-            "adapter_sha256": file_sha256(staged / ADAPTER_FILE),
+            "adapter_sha256": adapter_sha256,
             "base_sha256": base_sha256,
             "recipe": asdict(trainer.recipe),
             **about,
-            "trained_parameters": sum(p.numel() for p in trainer.model.trained().values()),
+            "trained_parameters": sum(p.numel() for p in trainer.trained.values()),
             "tools": training_tools(),
         }
-        (staged / CARD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        out.mkdir(exist_ok=True)
-        for name in (ADAPTER_FILE, CARD_FILE):
-            shutil.move(staged / name, out / name)
-    return record
+
+    return write_folder(out, lambda path: trainer.save_adapter(path, metadata), card)
 
 
 def training_tools() -> dict[str, str]:

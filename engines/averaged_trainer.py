@@ -7,14 +7,18 @@ and steadies the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import nn
+
+from engines.merge import METADATA_KEY
 
 Weights = dict[str, torch.Tensor]
 
@@ -116,3 +120,20 @@ class AveragedTrainer:
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step = state["epoch"], state["step"]
+
+
+def write_half(
+    tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, Any]
+) -> None:
+    """Write tensors as half-precision safetensors, whole or not at all.
+
+    Equal tensors and metadata give equal bytes.
+    """
+    half = {n: t.detach().cpu().to(torch.float16).contiguous() for n, t in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(save(half, {METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -6,8 +6,6 @@ where it stood, and one that was finished only compares again.
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from core.card import CARD_FILE as ENGINE_CARD
 from core.card import EngineCard, read_card
 from core.tokenizer import TextTokenizer
 from engines import base, graph
+from engines.adapter_folder import write_folder
 from engines.build_trained import FIRST_VERSION, Trained, make_candidate
 from engines.checksums import changed_files, file_sha256, value_sha256
 from engines.depth_curve import Curve, Depth, measure_curve
@@ -28,7 +27,6 @@ from engines.graph import EncoderShape
 from engines.merge import (
     ADAPTER_FILE,
     ADAPTERS,
-    CARD_FILE,
     WEIGHTS,
     Adapter,
     merge,
@@ -179,23 +177,19 @@ class School:
             "layers": layers,
             "base_sha256": file_sha256(self.base_folder / base.WEIGHTS_FILE),
         }
-        # Both files whole elsewhere first: a full disk leaves the student that was there before.
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=out) as staged:
-            trainer.save(Path(staged) / ADAPTER_FILE, {"kind": WEIGHTS, **identity})
-            card = {
+
+        def card(adapter_sha256: str) -> dict[str, Any]:
+            return {
                 "task": self.adapter.card.get("task"),
                 **identity,
-                "adapter_sha256": file_sha256(Path(staged) / ADAPTER_FILE),
+                "adapter_sha256": adapter_sha256,
                 **self._record(kept, len(history)),
-                "trained_parameters": sum(p.numel() for p in trainer.model.trained().values()),
+                "trained_parameters": sum(p.numel() for p in trainer.trained.values()),
                 "history": history,
             }
-            text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-            (Path(staged) / CARD_FILE).write_text(text, encoding="utf-8")
-            folder.mkdir(exist_ok=True)
-            for name in (ADAPTER_FILE, CARD_FILE):
-                (Path(staged) / name).replace(folder / name)
-        return card
+
+        metadata = {"kind": WEIGHTS, **identity}
+        return write_folder(folder, lambda path: trainer.save(path, metadata), card)
 
     def _record(self, kept: tuple[int, ...], epochs: int) -> dict[str, Any]:
         """What a student was made from."""

@@ -13,13 +13,11 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TaskID
-from safetensors.torch import save_file
 
-from engines.averaged_trainer import AveragedTrainer
+from engines.averaged_trainer import AveragedTrainer, write_half
 from engines.batches import batches
 from engines.data import LabelledText
 from engines.errors import DataError
-from engines.merge import METADATA_KEY
 from engines.short_padding import padded, padded_length
 from engines.student import Lesson, Student, Teacher, loss_of
 from engines.teacher_answers import TeacherAnswers
@@ -194,9 +192,7 @@ class StudentTrainer(AveragedTrainer):
     def save(self, path: Path, metadata: dict[str, Any]) -> None:
         """Write the averaged weights as half-precision safetensors, by their names in the base,
         and `head.weight` (labels, hidden), `head.bias` (labels,)."""
-        half = {n: t.to(torch.float16).contiguous() for n, t in self.average.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(half, path, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+        write_half(self.average, path, metadata)
 
 
 def _spread(hidden: np.ndarray[Any, np.dtype[np.float16]]) -> torch.Tensor:

@@ -3,7 +3,6 @@ extra."""
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,18 +14,16 @@ import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from safetensors.torch import save
 from torch import nn
 
 from core.buckets import bucket_length
 from core.scores import softmax
 from core.tokenizer import pad
-from engines.averaged_trainer import AveragedTrainer, Weights
+from engines.averaged_trainer import AveragedTrainer, Weights, write_half
 from engines.batches import batches
 from engines.data import LabelledText
 from engines.errors import DataError
 from engines.judged import Judged, judge
-from engines.merge import METADATA_KEY
 from engines.network import Classifier, device
 from engines.recipe import Recipe, balanced_weights
 from engines.training_state import read_state, write_state
@@ -211,12 +208,4 @@ class Trainer(AveragedTrainer):
         metadata give equal bytes.
         """
         self._load(self.average)
-        tensors = self.model.to_save()
-        half = {n: t.detach().cpu().to(torch.float16).contiguous() for n, t in tensors.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial")
-        try:
-            partial.write_bytes(save(half, {METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_half(self.model.to_save(), path, metadata)
