@@ -58,7 +58,7 @@ def read_adapter(folder: Path, base_sha256: str, labels: tuple[str, ...]) -> Ada
             trained for another base or other labels; names the file.
     """
     path = folder / ADAPTER_FILE
-    card = _read_card(folder)
+    card = read_adapter_card(folder)
     if not path.is_file():
         raise AdapterError(f"no adapter at {path}; train it with engines/finetune.py")
     found = file_sha256(path)
@@ -84,13 +84,33 @@ def read_adapter(folder: Path, base_sha256: str, labels: tuple[str, ...]) -> Ada
     return Adapter(tensors, head_weight, head_bias, scale, found, card, layers)
 
 
+def read_adapter_card(folder: Path) -> dict[str, Any]:
+    """The card of an adapter folder.
+
+    Raises:
+        AdapterError: there is none, or it is not a JSON object.
+    """
+    path = folder / CARD_FILE
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise AdapterError(
+            f"no card at {path}; an adapter's folder holds {ADAPTER_FILE} and {CARD_FILE}"
+        ) from error
+    except ValueError as error:
+        raise AdapterError(f"{path} is not JSON: {error}") from error
+    if not isinstance(card, dict):
+        raise AdapterError(f"{path} is not a JSON object")
+    return card
+
+
 def trained_labels(folder: Path) -> tuple[str, ...]:
     """The labels that the card of an adapter folder names.
 
     Raises:
         AdapterError: there is no card, or it names none.
     """
-    labels = _read_card(folder).get("labels")
+    labels = read_adapter_card(folder).get("labels")
     if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
         raise AdapterError(f"{folder / CARD_FILE}: field 'labels' must be a list of names")
     return tuple(labels)
@@ -132,16 +152,3 @@ def _add(weights: Mapping[str, Array], adapter: Adapter) -> dict[str, Array]:
             )
         merged[target] = weights[target] + np.float32(adapter.scale) * (up @ down)
     return merged
-
-
-def _read_card(folder: Path) -> dict[str, Any]:
-    path = folder / CARD_FILE
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise AdapterError(f"no card at {path}; an adapter is committed with its card") from error
-    except ValueError as error:
-        raise AdapterError(f"{path} is not JSON: {error}") from error
-    if not isinstance(card, dict):
-        raise AdapterError(f"{path} is not a JSON object")
-    return card

@@ -5,7 +5,6 @@ Same data, seed and versions give the same bytes on the same machine; what diffe
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -18,7 +17,7 @@ from engines.checksums import file_sha256
 from engines.errors import AdapterError, DataError
 from engines.finetune import checksums, finetune
 from engines.finetuning import FineTuning, Reading, finetune_on, read_data
-from engines.merge import ADAPTER_FILE, CARD_FILE
+from engines.merge import ADAPTER_FILE, CARD_FILE, read_adapter_card
 from engines.recipe import Recipe
 from engines.tasks import TASKS
 
@@ -31,16 +30,12 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         AdapterError: a file is missing, or the card does not say how to train.
     """
-    path = folder / CARD_FILE
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise AdapterError(f"no card at {path}; name a folder as `finetune` writes it") from error
-    except ValueError as error:
-        raise AdapterError(f"{path} is not JSON: {error}") from error
-    missing = [key for key in NEEDED if not isinstance(card, dict) or key not in card]
+    card = read_adapter_card(folder)
+    missing = [key for key in NEEDED if key not in card]
     if missing:
-        raise AdapterError(f"{path} lacks {', '.join(missing)}: it does not say how to train")
+        raise AdapterError(
+            f"{folder / CARD_FILE} lacks {', '.join(missing)}: it does not say how to train"
+        )
     adapter = folder / ADAPTER_FILE
     if not adapter.is_file():
         raise AdapterError(f"no adapter at {adapter}")
@@ -48,7 +43,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise AdapterError(
             f"{adapter} is not the file its card describes; there is no record of it"
         )
-    return dict(card)
+    return card
 
 
 def reproduce(card: dict[str, Any], data: Path, base: Path, work: Path) -> dict[str, Any]:
