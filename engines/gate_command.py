@@ -10,17 +10,17 @@ from rich.console import Console
 
 from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card
 from core.versions import VersionError, names, served_folder, versions_of
-from engines import base, gate
+from engines import base
 from engines.catalog import CATALOG, specs
 from engines.checksums import changed_files
 from engines.errors import EngineError
+from engines.examiner import Findings
 from engines.gate_imported import examine_imported
-from engines.import_measure import Findings
 from engines.making import ingredients_of, reference_graph
 from engines.material import default_material
 from engines.merge import ADAPTERS
 from engines.model_config import CONFIG_FILE
-from engines.record import Ingredients, Measured
+from engines.record import Ingredients, examined
 
 
 def run_gate(
@@ -85,11 +85,7 @@ def _examine_built(
     spec = CATALOG[card.name]
     ingredients = ingredients_of(spec, base.ensure_base(base_folder), adapters)
     _require_same_origin(card, ingredients)
-    measured = Measured(ingredients, folder, reference_graph(ingredients))
-    material = default_material(spec, data)
-    drift, invariance = measured.held_still(material.probes)
-    accuracies = measured.accuracies(material.labelled)
-    return Findings(drift, invariance, accuracies, gate.judge(drift, invariance, accuracies))
+    return examined(spec, folder, reference_graph(ingredients), default_material(spec, data))
 
 
 def _version_folder(folder: Path, version: str | None) -> Path:

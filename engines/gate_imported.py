@@ -9,8 +9,9 @@ from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard
 from core.tokenizer import TextTokenizer
 from engines.checkpoint import Checkpoint, read_checkpoint
 from engines.errors import CheckpointError, EngineError
+from engines.examiner import Findings
 from engines.hub import checkpoint_folder
-from engines.import_measure import Examiner, Findings, texts_for
+from engines.import_measure import ImportedExaminer, texts_for
 from engines.importing import export_module
 from engines.measure import open_session
 from engines.simplify import simplified
@@ -30,7 +31,7 @@ def examine_imported(card: EngineCard, version: Path, data: Path | None) -> Find
     reference = simplified(export.export_graph(export.load_classifier(checkpoint), checkpoint))
     tokenizer = TextTokenizer(version / TOKENIZER_FILE, checkpoint.max_tokens)
     texts = texts_for(checkpoint.labels, checkpoint.problem_type, data)
-    examiner = Examiner(checkpoint, tokenizer, open_session(reference), texts)
+    examiner = ImportedExaminer(checkpoint, tokenizer, open_session(reference), texts)
     return examiner.examine(open_session(version / ENGINE_FILE))
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core.card import Accuracy, Drift, Invariance, Verdict
 from core.tokenizer import TextTokenizer
 from engines import gate
 from engines.checkpoint import Checkpoint
 from engines.checkpoint_labels import ProblemType
+from engines.examiner import Findings
 from engines.labelled_file import Example, read_examples
 from engines.measure import Engine, Floats, Rows
 from engines.scores import labels_matrix, scores_for
@@ -55,17 +55,7 @@ def texts_for(labels: tuple[str, ...], problem_type: ProblemType, data: Path | N
     )
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What an engine does to the answers, and what the gate says of it."""
-
-    drift: Drift
-    invariance: Invariance
-    accuracy: list[Accuracy]
-    verdict: Verdict
-
-
-class Examiner:
+class ImportedExaminer:
     """The unquantized graph's answers, which are the same for all engines tried."""
 
     def __init__(

@@ -24,7 +24,7 @@ from engines.catalog import CATALOG, ModelSpec
 from engines.checkpoint import Checkpoint, read_checkpoint
 from engines.errors import EngineError
 from engines.hub import checkpoint_folder
-from engines.import_measure import Examiner, Texts, texts_for
+from engines.import_measure import ImportedExaminer, Texts, texts_for
 from engines.import_record import imported_card
 from engines.linear_layers import find_layers, with_shared_ranges
 from engines.measure import open_session
@@ -201,7 +201,7 @@ def _quantized(
             "would run in INT8"
         )
     ranges = with_shared_ranges(layers, channel_ranges(reference, rows))
-    examiner = Examiner(checkpoint, tokenizer, open_session(reference), texts)
+    examiner = ImportedExaminer(checkpoint, tokenizer, open_session(reference), texts)
     return best_engine(reference, layers, ranges, examiner, told)
 
 

@@ -26,8 +26,8 @@ from engines.record import Ingredients, engine_tools, measured_card
 
 # The modules whose text decides what an engine is and what its card says.
 RECIPE_MODULES = (
-    "base", "calibrate", "gate", "graph", "graph_builder", "making", "material", "measure",
-    "memory", "merge", "quantize", "record", "schemes", "texts", "timing",
+    "base", "calibrate", "examiner", "gate", "graph", "graph_builder", "making", "material",
+    "measure", "memory", "merge", "quantize", "record", "schemes", "texts", "timing",
 )  # fmt: skip
 
 

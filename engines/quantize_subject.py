@@ -17,8 +17,10 @@ from engines.catalog import CATALOG, MAX_TOKENS, ModelSpec
 from engines.checkpoint import read_checkpoint
 from engines.checkpoint_labels import CONFIG_FILE
 from engines.errors import DataError, EngineError
+from engines.examiner import Examiner
+from engines.file_material import file_material
 from engines.hub import checkpoint_folder
-from engines.import_measure import Examiner, texts_for
+from engines.import_measure import ImportedExaminer, texts_for
 from engines.import_record import MOST_TOKEN_IDS, imported_card
 from engines.importing import export_module, exported, written_tokenizer
 from engines.listing import card_of
@@ -28,7 +30,6 @@ from engines.measure import open_session
 from engines.merge import ADAPTER_FILE, ADAPTERS, trained_labels
 from engines.record import measured_card
 from engines.sensitivity import Judge, Quantized
-from engines.trained_judge import TrainedJudge, file_material
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _trained(spec: ModelSpec, adapters: Path, asked: Source, folder: Path) -> Su
         reference=reference,
         rows=[tokens.ids for tokens in tokenizer.encode(list(material.calibration))],
         token_ids=MOST_TOKEN_IDS,
-        judge=TrainedJudge(spec.output, tokenizer, reference, material),
+        judge=Examiner(spec.output, tokenizer, open_session(reference), material),
         make_card=lambda found, made: measured_card(
             ingredients, made, made.name, reference, material
         ),
@@ -153,7 +154,7 @@ def _checkpoint(
         reference=reference,
         rows=rows,
         token_ids=min(MOST_TOKEN_IDS, checkpoint.vocabulary),
-        judge=Examiner(checkpoint, tokenizer, open_session(reference), texts),
+        judge=ImportedExaminer(checkpoint, tokenizer, open_session(reference), texts),
         make_card=lambda found, made: imported_card(
             name, checkpoint, found, made, reference, difference
         ),

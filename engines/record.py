@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
-from core.card import ENGINE_FILE, TOKENIZER_FILE, Accuracy, Drift, EngineCard, Invariance, Timing
+from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard
 from core.tokenizer import TextTokenizer
-from engines import base, gate, measure
+from engines import base, measure
 from engines.catalog import MAX_TOKENS, ModelSpec
 from engines.checksums import file_sha256
-from engines.data import LabelledText
+from engines.examiner import Examiner, Findings
 from engines.material import Material
 from engines.merge import Adapter
 from engines.revision import tool_versions
@@ -37,44 +35,13 @@ class Ingredients:
     recipe_sha256: str
 
 
-class Measured:
-    """The engine file in `folder` beside its unquantized graph, both ready to run."""
-
-    def __init__(self, ingredients: Ingredients, folder: Path, reference: onnx.ModelProto) -> None:
-        self.spec = ingredients.spec
-        self.folder = folder
-        self.reference = reference
-        self.engine_session = measure.open_session(folder / ENGINE_FILE)
-        self.reference_session = measure.open_session(reference)
-        self.tokenizer = TextTokenizer(folder / TOKENIZER_FILE, MAX_TOKENS)
-
-    def held_still(self, texts: Sequence[str]) -> tuple[Drift, Invariance]:
-        """Drift against the unquantized graph, and invariance, over `texts`."""
-        rows = [tokens.ids for tokens in self.tokenizer.encode(list(texts))]
-        alone = measure.answers_alone(self.engine_session, rows)
-        expected = measure.answers_alone(self.reference_session, rows)
-        return (
-            measure.drift(expected, alone, self.spec.output),
-            measure.invariance(self.engine_session, rows, alone, gate.INVARIANCE_LIMIT),
-        )
-
-    def accuracies(self, labelled: Mapping[str, Sequence[LabelledText]]) -> list[Accuracy]:
-        """Accuracy on each labelled data set."""
-        result = []
-        for name, items in labelled.items():
-            rows = [tokens.ids for tokens in self.tokenizer.encode([item.text for item in items])]
-            order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-            sorted_rows = [rows[index] for index in order]
-            labels = np.array([items[index].label for index in order], dtype=np.int64)
-            expected = measure.answers_in_batches(self.reference_session, sorted_rows)
-            answered = measure.answers_in_batches(self.engine_session, sorted_rows)
-            result.append(measure.accuracy(name, labels, expected, answered))
-        return result
-
-    def timings(self) -> list[Timing]:
-        """Latency of engine and unquantized graph."""
-        path = self.folder / ENGINE_FILE
-        return timings(path, self.reference)
+def examined(
+    spec: ModelSpec, folder: Path, reference: onnx.ModelProto, material: Material
+) -> Findings:
+    """What the engine file in `folder`, which has its tokenizer, does to the answers."""
+    tokenizer = TextTokenizer(folder / TOKENIZER_FILE, MAX_TOKENS)
+    examiner = Examiner(spec.output, tokenizer, measure.open_session(reference), material)
+    return examiner.examine(measure.open_session(folder / ENGINE_FILE))
 
 
 def measured_card(
@@ -85,9 +52,7 @@ def measured_card(
     material: Material,
 ) -> EngineCard:
     """Measure the engine file in `folder` against its unquantized graph, and judge it."""
-    measured = Measured(ingredients, folder, reference)
-    drift, invariance = measured.held_still(material.probes)
-    accuracies = measured.accuracies(material.labelled)
+    findings = examined(ingredients.spec, folder, reference, material)
     return EngineCard(
         **_identity(ingredients),
         version=version,
@@ -103,11 +68,11 @@ def measured_card(
         engine_bytes=(folder / ENGINE_FILE).stat().st_size,
         reference_bytes=reference.ByteSize(),
         memory_bytes=measure.memory_bytes(folder / ENGINE_FILE),
-        drift=drift,
-        invariance=invariance,
-        accuracy=accuracies,
-        timings=measured.timings(),
-        gate=gate.judge(drift, invariance, accuracies),
+        drift=findings.drift,
+        invariance=findings.invariance,
+        accuracy=findings.accuracy,
+        timings=timings(folder / ENGINE_FILE, reference),
+        gate=findings.verdict,
     )
 
 

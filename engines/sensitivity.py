@@ -9,7 +9,7 @@ from typing import Protocol
 import onnx
 
 from engines.calibrate import ChannelRange
-from engines.import_measure import Findings
+from engines.examiner import Findings
 from engines.linear_layers import Layer
 from engines.measure import Engine, open_session
 from engines.quantize import Scheme

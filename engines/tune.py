@@ -26,7 +26,9 @@ from engines import base, tune_gate, tune_measure
 from engines.build import VERSION
 from engines.catalog import ModelSpec, specs
 from engines.errors import EngineError
+from engines.examiner import Examiner
 from engines.making import ingredients_of, reference_graph
+from engines.material import default_material
 from engines.merge import ADAPTERS
 from engines.model_config import CONFIG_FILE, config_text, model_config, tuned_config
 from engines.record import Ingredients, machine
@@ -132,7 +134,8 @@ class Work:
         self.told("gate: the unquantized graph's answers")
         tokenizer = TextTokenizer(self.version / TOKENIZER_FILE, MAX_TOKENS)
         reference = open_engine(self.folder / REFERENCE_FILE, "onnxruntime", "FP32")
-        examiner = tune_gate.Examiner(self.spec, tokenizer, reference, choice.data)
+        material = default_material(self.spec, choice.data)
+        examiner = Examiner(self.spec.output, tokenizer, reference, material)
         verdicts = tune_gate.verdicts(ways, self.folder, examiner, self.told)
         found = tune_measure.measure(ways, self.folder, mix, choice.seconds, self.told)
         best = winner(found, verdicts)

@@ -15,7 +15,7 @@ from engines import gate
 from engines.calibrate import ChannelRange, channel_ranges
 from engines.checkpoint import read_checkpoint
 from engines.graph import classifier_graph
-from engines.import_measure import Examiner, Texts
+from engines.import_measure import ImportedExaminer, Texts
 from engines.linear_layers import Layer, find_layers, is_floored, with_shared_ranges
 from engines.measure import answers_alone, feed, open_session
 from engines.quantize_imported import quantize_imported
@@ -200,7 +200,7 @@ def test_the_worst_layers_are_kept_until_the_gate_passes(
     layers = find_layers(model, tiny_rows(1)[0])
     ranges = with_shared_ranges(layers, channel_ranges(model, tiny_rows(40, seed=7)))
     texts = Texts([], [f"the good film {'bad ' * n}." for n in range(1, 30)], [])
-    examiner = Examiner(checkpoint, tokenizer, open_session(model), texts)
+    examiner = ImportedExaminer(checkpoint, tokenizer, open_session(model), texts)
     told: list[str] = []
     plain = best_engine(model, layers, ranges, examiner, told.append)
     assert plain.kept == ()

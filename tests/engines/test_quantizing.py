@@ -18,6 +18,7 @@ from engines.build_trained import Trained, build_trained
 from engines.catalog import CATALOG
 from engines.checksums import file_sha256
 from engines.errors import DataError, EngineError
+from engines.file_material import file_material
 from engines.importing import Import, import_checkpoint
 from engines.material import Material
 from engines.merge import ADAPTER_FILE, CARD_FILE, METADATA_KEY
@@ -25,7 +26,6 @@ from engines.promote import promote
 from engines.quantize_subject import Source
 from engines.quantizing import Quantize, quantize_engine
 from engines.texts import SENTENCES as TEXTS
-from engines.trained_judge import file_material
 from service.cli import app
 from tests.engines.tiny_checkpoints import write_checkpoint
 from tests.engines.tiny_summarizer import SENTENCES, document, write_rows

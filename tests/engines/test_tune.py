@@ -10,11 +10,13 @@ from core.card import ENGINE_FILE, Verdict, read_card
 from core.tokenizer import TextTokenizer
 from engines.catalog import CATALOG, ModelSpec
 from engines.errors import EngineError
+from engines.examiner import Examiner
 from engines.graph import classifier_graph
+from engines.material import default_material
 from engines.model_config import CONFIG_FILE, is_tuned, read_config, write_model_files
 from engines.runtimes import REFERENCE_FILE, Candidate, open_engine
 from engines.tune import Choice, apply, card_of, parse_lengths, reset_engines, tune_engines
-from engines.tune_gate import Examiner, verdicts
+from engines.tune_gate import verdicts
 from engines.tune_measure import BATCHES, Measurement, Point, measure
 from engines.tune_report import Tuned, check_plot, table, write_plot
 from tests.engines.tiny_encoder import LABELS, SHAPE, tiny_head, tiny_weights
@@ -160,7 +162,7 @@ def test_the_gate_asks_each_runtime_and_precision(engines: Path) -> None:
     reference = open_engine(engines / REFERENCE_FILE, "onnxruntime", "FP32")
     same = Candidate("onnxruntime", "FP32", 1, 1)
     other = Candidate("onnxruntime", "INT8", 1, 1)
-    examiner = Examiner(spec, tokenizer, reference, data=None)
+    examiner = Examiner(spec.output, tokenizer, reference, default_material(spec, None))
     found = verdicts([same, other], engines, examiner)
     assert found[same].passed
     assert "against the unquantized graph" in found[other].reasons[0]
