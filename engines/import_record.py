@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import onnx
 
-from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard
-from engines import measure
+from core.card import EngineCard
 from engines.checkpoint import Checkpoint
-from engines.checksums import file_sha256, value_sha256
+from engines.checksums import value_sha256
 from engines.quantize_imported import SCHEME
-from engines.record import engine_tools, machine
+from engines.record import engine_tools, measured_fields
 from engines.revision import tool_versions
 from engines.sensitivity import Quantized
-from engines.timing import timings
+from engines.timing import TOKEN_IDS
 
 EXPORT_TOOLS = ("torch", "transformers", "onnxscript")
-# Time does not depend on which tokens are run; these are in most vocabularies.
-MOST_TOKEN_IDS = 20_000
 
 
 def imported_card(
@@ -41,26 +37,15 @@ def imported_card(
         reference: the unquantized graph.
         difference: how far that graph's logits are from PyTorch's.
     """
-    engine = folder / ENGINE_FILE
-    findings = found.findings
+    token_ids = min(TOKEN_IDS, checkpoint.vocabulary)
+    measured = measured_fields(folder, reference, found.findings, token_ids)
     return EngineCard(
         **_identity(name, checkpoint, difference),
-        **_files(checkpoint, folder),
+        **measured,
+        **_made_with(checkpoint, measured["engine_sha256"]),
         version=folder.name,
-        backend="onnxruntime",
-        precision="INT8",
         scheme=SCHEME,
         scheme_notes=scheme_notes(found),
-        machine=machine(),
-        built_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        engine_bytes=engine.stat().st_size,
-        reference_bytes=reference.ByteSize(),
-        memory_bytes=measure.memory_bytes(engine),
-        drift=findings.drift,
-        invariance=findings.invariance,
-        accuracy=findings.accuracy,
-        timings=timings(engine, reference, token_ids=min(MOST_TOKEN_IDS, checkpoint.vocabulary)),
-        gate=findings.verdict,
     )
 
 
@@ -87,10 +72,9 @@ def _identity(name: str, checkpoint: Checkpoint, difference: float) -> dict[str,
     }
 
 
-def _files(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
-    """The card's fields that hold what was written to its bytes, and to what it was made with."""
+def _made_with(checkpoint: Checkpoint, engine_sha256: str) -> dict[str, Any]:
+    """The card's fields that hold tools, and what all of it comes to."""
     tools = engine_tools() | tool_versions(EXPORT_TOOLS)
-    engine_sha256 = file_sha256(folder / ENGINE_FILE)
     recipe = {
         "files": checkpoint.files,
         "labels": checkpoint.labels,
@@ -98,12 +82,7 @@ def _files(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
         "engine": engine_sha256,
         "tools": tools,
     }
-    return {
-        "engine_sha256": engine_sha256,
-        "tokenizer_sha256": file_sha256(folder / TOKENIZER_FILE),
-        "recipe_sha256": value_sha256(recipe),
-        "tools": tools,
-    }
+    return {"recipe_sha256": value_sha256(recipe), "tools": tools}
 
 
 def scheme_notes(found: Quantized) -> list[str]:

@@ -21,7 +21,7 @@ from engines.examiner import Examiner
 from engines.file_material import file_material
 from engines.hub import checkpoint_folder
 from engines.import_measure import ImportedExaminer, texts_for
-from engines.import_record import MOST_TOKEN_IDS, imported_card
+from engines.import_record import imported_card
 from engines.importing import export_module, exported, written_tokenizer
 from engines.listing import card_of
 from engines.making import ingredients_of, reference_graph
@@ -30,6 +30,7 @@ from engines.measure import open_session
 from engines.merge import ADAPTER_FILE, ADAPTERS, trained_labels
 from engines.record import measured_card
 from engines.sensitivity import Judge, Quantized
+from engines.timing import TOKEN_IDS
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _trained(spec: ModelSpec, adapters: Path, asked: Source, folder: Path) -> Su
         name=spec.name,
         reference=reference,
         rows=[tokens.ids for tokens in tokenizer.encode(list(material.calibration))],
-        token_ids=MOST_TOKEN_IDS,
+        token_ids=TOKEN_IDS,
         judge=Examiner(spec.output, tokenizer, open_session(reference), material),
         make_card=lambda found, made: measured_card(
             ingredients, made, made.name, reference, material
@@ -153,7 +154,7 @@ def _checkpoint(
         name=name,
         reference=reference,
         rows=rows,
-        token_ids=min(MOST_TOKEN_IDS, checkpoint.vocabulary),
+        token_ids=min(TOKEN_IDS, checkpoint.vocabulary),
         judge=ImportedExaminer(checkpoint, tokenizer, open_session(reference), texts),
         make_card=lambda found, made: imported_card(
             name, checkpoint, found, made, reference, difference

@@ -20,7 +20,7 @@ from engines.material import Material
 from engines.merge import Adapter
 from engines.revision import tool_versions
 from engines.schemes import SCHEME, SCHEME_NOTES
-from engines.timing import timings
+from engines.timing import TOKEN_IDS, timings
 
 TOOLS = ("onnx", "onnxruntime", "numpy", "tokenizers")
 
@@ -55,25 +55,43 @@ def measured_card(
     findings = examined(ingredients.spec, folder, reference, material)
     return EngineCard(
         **_identity(ingredients),
+        **measured_fields(folder, reference, findings),
         version=version,
-        backend="onnxruntime",
-        precision="INT8",
         scheme=SCHEME,
         scheme_notes=list(SCHEME_NOTES),
-        engine_sha256=file_sha256(folder / ENGINE_FILE),
-        tokenizer_sha256=file_sha256(folder / TOKENIZER_FILE),
         tools=engine_tools(),
-        machine=machine(),
-        built_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        engine_bytes=(folder / ENGINE_FILE).stat().st_size,
-        reference_bytes=reference.ByteSize(),
-        memory_bytes=measure.memory_bytes(folder / ENGINE_FILE),
-        drift=findings.drift,
-        invariance=findings.invariance,
-        accuracy=findings.accuracy,
-        timings=timings(folder / ENGINE_FILE, reference),
-        gate=findings.verdict,
     )
+
+
+def measured_fields(
+    folder: Path, reference: onnx.ModelProto, findings: Findings, token_ids: int = TOKEN_IDS
+) -> dict[str, Any]:
+    """A card's fields on the files in `folder`, measured here: what an INT8 engine is, takes and
+    was found to do.
+
+    Args:
+        folder: with engine and tokenizer.
+        reference: the unquantized graph.
+        findings: what the gate found of the engine.
+        token_ids: time is measured with tokens below this.
+    """
+    engine = folder / ENGINE_FILE
+    return {
+        "backend": "onnxruntime",
+        "precision": "INT8",
+        "engine_sha256": file_sha256(engine),
+        "tokenizer_sha256": file_sha256(folder / TOKENIZER_FILE),
+        "machine": machine(),
+        "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "engine_bytes": engine.stat().st_size,
+        "reference_bytes": reference.ByteSize(),
+        "memory_bytes": measure.memory_bytes(engine),
+        "drift": findings.drift,
+        "invariance": findings.invariance,
+        "accuracy": findings.accuracy,
+        "timings": timings(engine, reference, token_ids=token_ids),
+        "gate": findings.verdict,
+    }
 
 
 def _identity(ingredients: Ingredients) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from engines.measure import feed, open_session
 
 # Batch and tokens that latency is measured at: one short text, one paragraph, and batches of them.
 TIMED_SHAPES = ((1, 32), (1, 128), (8, 32), (8, 128))
+# Time does not depend on which tokens are run; these are in most vocabularies.
 TOKEN_IDS = 20_000
 LEAST_ROUNDS = 8
 LEAST_ROUNDS_COMPARED = 10
@@ -37,7 +38,7 @@ def seconds_in_turns(
         tokens: of each text.
         seconds: for all sessions together.
         least_rounds: run however long they take.
-        token_ids: tokens are drawn at random below this; time does not depend on which they are.
+        token_ids: tokens are drawn at random below this.
     """
     ids = np.random.default_rng(0).integers(0, token_ids, (batch, tokens), dtype=np.int64)
     inputs = feed(ids, np.ones_like(ids))
