@@ -21,6 +21,7 @@ from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.api.loop_lag import LoopLag
 from service.errors import ServeError
 from service.hosted import HostedTriton, promotions
+from service.logs import where_it_broke
 from service.metrics import Metrics
 from service.models import ModelCatalog
 from service.pipeline import Pipeline
@@ -152,6 +153,9 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected_problem(request: Request, error: Exception) -> Response:
-    """A fault of ours: the client learns that it happened, the log learns what."""
-    log.error("unexpected error on %s", request.url.path, exc_info=error)
+    """A fault of ours: the client learns that it happened, the log learns where."""
+    route = request.scope.get("route")
+    # A route as it was declared: a path may hold anything.
+    path = getattr(route, "path", "a route that runs models")
+    log.error("unexpected error on %s: %s", path, where_it_broke(error))
     return _plain_problem(request, UNEXPECTED.status, UNEXPECTED.slug, UNEXPECTED.title)

@@ -21,6 +21,7 @@ class Call:
     caller_timeout_ms: float | None = None
     started: float = field(default_factory=time.monotonic)
     model: str = "none"
+    tokens: int = 0
     request_class: RequestClass = "interactive"
     timeout_ms: float = 0.0
     late_answer_ms: float = 0.0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,6 +17,7 @@ from loadtest.cli import loadtest_app
 from service.ask import DEFAULT_URL, AskError, ask, show_labels, show_summary
 from service.configuration import read_settings
 from service.errors import ServeError
+from service.logs import log_lines
 from service.settings import ENVIRONMENT_PREFIX, Settings
 
 app = typer.Typer(
@@ -25,6 +28,7 @@ app = typer.Typer(
 app.add_typer(engines_app, name="engines")
 app.add_typer(loadtest_app, name="loadtest")
 stderr = Console(stderr=True)
+log = logging.getLogger("sub50.run")
 
 Repository = Annotated[
     Path | None, typer.Option(help="Folder with the models; default model_repository.")
@@ -52,16 +56,25 @@ def load_settings(**given: Any) -> Settings:
         raise fail(str(error)) from None
 
 
+def _run(settings: Settings, run: Callable[[], int]) -> NoReturn:
+    """Run a server to its end; what keeps it from starting is told as its log lines are."""
+    with log_lines(settings.log_format, settings.log_level):
+        try:
+            raise typer.Exit(run())
+        except ServeError as error:
+            if settings.log_format != "json":
+                raise fail(str(error)) from None
+            log.critical("%s", error)
+            raise typer.Exit(1) from None
+
+
 @app.command()
 def serve(host: Host = None, port: Port = None, repository: Repository = None) -> None:
     """Start the embedded Triton and the API, and stop both on Ctrl-C or SIGTERM."""
     from service.run import run_stack
 
     settings = load_settings(host=host, port=port, repository=repository)
-    try:
-        raise typer.Exit(run_stack(settings))
-    except ServeError as error:
-        raise fail(str(error)) from None
+    _run(settings, lambda: run_stack(settings))
 
 
 @app.command()
@@ -82,10 +95,8 @@ def api(
             f"say where Triton is with --triton or {ENVIRONMENT_PREFIX}TRITON, "
             "or start both with `sub50 serve`"
         )
-    try:
-        raise typer.Exit(run_api(settings, settings.triton))
-    except ServeError as error:
-        raise fail(str(error)) from None
+    target = settings.triton
+    _run(settings, lambda: run_api(settings, target))
 
 
 @app.command()
@@ -103,10 +114,10 @@ def triton(
     from service.run import run_triton
 
     settings = load_settings(repository=repository)
-    try:
-        raise typer.Exit(run_triton(settings, grpc_port, metrics_port, host, connection_age))
-    except ServeError as error:
-        raise fail(str(error)) from None
+    _run(
+        settings,
+        lambda: run_triton(settings, grpc_port, metrics_port, host, connection_age),
+    )
 
 
 @app.command()

@@ -203,6 +203,7 @@ class Pipeline:
             if estimate <= LONG_TOKENS:
                 self._set_class(call, total)
                 self._admission.require_time(call, total)
+            call.tokens = total
             self._metrics.tokens.labels(model.name).inc(total)
             slices = plan_slices(lengths, self._slice_tokens(model, lengths, call))
             if len(slices) == 1:

@@ -26,6 +26,7 @@ from service.triton.loader import VersionLoader
 from service.triton.ports import require_loopback
 from service.triton.server import EmbeddedTriton, log_tail
 
+log = logging.getLogger("sub50.run")
 console = Console(stderr=True, highlight=False)
 WATCH_SECONDS = 0.2
 # Requests under way may finish after a signal; bulk ones that take longer are cut off.
@@ -44,7 +45,6 @@ def run_stack(settings: Settings) -> int:
     Raises:
         ServeError: one of the two cannot start; nothing is left running.
     """
-    _log_to_stderr(settings)
     with (
         _sigterm_raises(),
         listen(settings) as listener,
@@ -53,14 +53,14 @@ def run_stack(settings: Settings) -> int:
         triton = EmbeddedTriton(
             settings.repository, start_timeout_seconds=settings.triton_start_seconds
         )
-        console.print(f"starting Triton with {', '.join(triton.models)} …")
+        _say(settings, f"starting Triton with {', '.join(triton.models)} …")
         try:
             with triton:
                 return _serve(settings, triton.grpc_target, listener, triton, control)
         except (KeyboardInterrupt, Terminated):
             return 0
         finally:
-            console.print("stopped")
+            _say(settings, "stopped")
 
 
 def run_api(settings: Settings, target: str) -> int:
@@ -69,7 +69,6 @@ def run_api(settings: Settings, target: str) -> int:
     Raises:
         ServeError: it cannot start.
     """
-    _log_to_stderr(settings)
     with _sigterm_raises(), listen(settings) as listener:
         try:
             return _serve(settings, target, listener)
@@ -102,8 +101,8 @@ def run_triton(
                 connection_age_seconds=connection_age_seconds or None,
                 start_timeout_seconds=settings.triton_start_seconds,
             ) as triton:
-                console.print(f"Triton answers gRPC on {triton.grpc_target}")
-                console.print(f"its metrics are at {triton.metrics_url}")
+                _say(settings, f"Triton answers gRPC on {triton.grpc_target}")
+                _say(settings, f"its metrics are at {triton.metrics_url}")
                 while triton.alive:
                     time.sleep(WATCH_SECONDS)
                 raise ServeError(_end_of(triton))
@@ -111,9 +110,12 @@ def run_triton(
             return 0
 
 
-def _log_to_stderr(settings: Settings) -> None:
-    line = "%(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=settings.log_level.upper(), format=line)
+def _say(settings: Settings, message: str) -> None:
+    """Tell how things stand: to the person at the terminal, or to who reads JSON."""
+    if settings.log_format == "json":
+        log.info("%s", message)
+    else:
+        console.print(message)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -175,7 +177,7 @@ def _serve(
     triton_ended = threading.Event()
     watch = threading.Thread(
         target=_watch,
-        args=(server, _address(listener), triton, triton_ended),
+        args=(settings, server, _address(listener), triton, triton_ended),
         name="watch",
         daemon=True,
     )
@@ -194,6 +196,7 @@ def _server(settings: Settings, make_app: Callable[[], FastAPI]) -> uvicorn.Serv
         factory=True,
         # Its own start and stop lines would repeat ours.
         log_level="warning" if settings.log_level == "info" else settings.log_level,
+        log_config=None,
         access_log=False,
         # Nobody here asks who the client is.
         proxy_headers=False,
@@ -214,13 +217,17 @@ def _end_of(triton: EmbeddedTriton) -> str:
 
 
 def _watch(
-    server: uvicorn.Server, address: str, triton: EmbeddedTriton | None, ended: threading.Event
+    settings: Settings,
+    server: uvicorn.Server,
+    address: str,
+    triton: EmbeddedTriton | None,
+    ended: threading.Event,
 ) -> None:
     """Say when the API listens; stop it once Triton is gone, so that both are started anew."""
     announced = False
     while not server.should_exit:
         if server.started and not announced:
-            console.print(f"ready on {address}  (docs: /docs, stop: Ctrl-C)")
+            _say(settings, f"ready on {address}  (docs: /docs, stop: Ctrl-C)")
             announced = True
         if triton is not None and triton.poll() is not None:
             ended.set()

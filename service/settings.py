@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -142,6 +142,14 @@ class Settings(BaseSettings):
         gt=0,
         description="Time that Triton may take at start until it has all models; `sub50 api` ends "
         "where one elsewhere takes longer, and with `inf` waits for ever.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How log lines are written: text for people, json for programs."
+    )
+    log_requests: Literal["all", "slow_and_failed", "none"] = Field(
+        "slow_and_failed",
+        description="Requests that are logged, a line each: all, those answered later than "
+        "promised or failed for a reason of ours (5xx), or none.",
     )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="Least severe log line shown."

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from service.api.loop_lag import LoopLag
 from service.api.presence import given_up_when_gone
+from service.api.request_log import RequestLog
 from service.call import Call
 from service.errors import (
     ClientGone,
@@ -61,6 +62,7 @@ class Exchange:
         self._refuse_early = refuse_early
         self._metrics = metrics
         self._lag = lag
+        self._log = RequestLog(settings)
         metrics.loop_lag.set_function(lambda: lag.seconds)
         self._key_digests = [_digest(key) for key in settings.keys]
 
@@ -74,7 +76,7 @@ class Exchange:
         """Answer one request: `handle` returns the JSON body, a RequestError its problem."""
         call = Call(request_id_of(request))
         call.started -= self._lag.seconds
-        status = UNEXPECTED.status
+        status, failure = UNEXPECTED.status, None
         try:
             self.authorize(request)
             call.caller_timeout_ms = _caller_timeout_ms(request)
@@ -86,11 +88,12 @@ class Exchange:
             response = Response(content, headers=headers, media_type="application/json")
         except RequestError as error:
             response = problem_response(error, call.request_id, _timing(call))
-            status = response.status_code
+            status, failure = response.status_code, error
             if status == 429:
                 self._metrics.refused.labels(getattr(error, "reason", "")).inc()
         finally:
             self._observe(call, route, status)
+            self._log.add(call, request.method, route, status, failure)
         return response
 
     async def _handled(

@@ -98,7 +98,8 @@ class _Running:
         async with running_fake_triton(MODELS) as self.triton:
             with self._control() as control:
                 app = create_app(self.settings, self.triton.target, hosted=self._hosted(control))
-                self.server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+                config = uvicorn.Config(app, log_level="error", log_config=None, lifespan="on")
+                self.server = uvicorn.Server(config)
                 self.ready.set()
                 await self.server.serve(sockets=[self.listener])
 
