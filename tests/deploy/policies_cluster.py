@@ -176,7 +176,7 @@ def in_step(objects: list[Object]) -> list[str]:
 
 
 def watched(objects: list[Object]) -> list[str]:
-    """The alerts' job is the APIs and nothing else; Triton has a job of its own."""
+    """The alerts' job is the APIs and nothing else; the dashboards' Triton has its own."""
     found = []
     jobs: dict[str, set[str]] = {}
     for monitor in of_kind(objects, "ServiceMonitor"):
@@ -192,7 +192,7 @@ def watched(objects: list[Object]) -> list[str]:
                 found += [f"{name(service)} has no port {port}" for port in wanted - ports]
         if spec.get("targetLabels") != ["track"]:
             found.append(f"{name(monitor)} does not tell tracks apart")
-    if jobs != {"sub50": {"api"}, "sub50-triton": {"triton"}}:
+    if jobs != {"sub50": {"api"}, "triton": {"triton"}}:
         found.append(f"jobs are {jobs}")
     return found
 

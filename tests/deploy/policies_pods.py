@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 
 from service.run import DRAIN_SECONDS
+from service.settings import ENVIRONMENT_PREFIX, Settings
 from service.triton.client import CHANNEL_OPTIONS, HEALTH_SECONDS
 from tests.deploy.manifests import (
     Object,
     component,
     containers_of,
+    environment,
     labels_of,
     main_container,
     named,
@@ -254,7 +256,25 @@ def triton_closed(objects: list[Object]) -> list[str]:
     return found
 
 
+def settings_known(objects: list[Object]) -> list[str]:
+    """An API's variables are settings of the service, and it waits for Triton, without an end."""
+    known = {f"{ENVIRONMENT_PREFIX}{field.upper()}" for field in Settings.model_fields}
+    found = []
+    for each in of_kind(objects, "Deployment"):
+        if pod_of(each).get("enableServiceLinks") is not False:
+            found.append(f"{name(each)} gets variables named after services")
+        if component(each) != "api":
+            continue
+        container = main_container(each)
+        given = {item["name"] for item in container["env"]}
+        found += [f"{name(each)}: {key} is no setting" for key in sorted(given - known)]
+        if environment(container).get("SUB50_TRITON_START_SECONDS") != "inf":
+            found.append(f"{name(each)} is started anew while Triton loads")
+    return found
+
+
 POLICIES = (
+    settings_known,
     restricted,
     namespace_enforces,
     no_token,

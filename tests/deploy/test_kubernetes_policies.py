@@ -102,6 +102,10 @@ def one_track(objects: list[Object]) -> None:
 
 
 BREAKS: list[tuple[str, Change]] = [
+    ("settings_known", container(lambda each: each["env"].append(
+        {"name": "SUB50_LANES", "value": "4"}))),
+    ("settings_known", set_env("SUB50_TRITON_START_SECONDS", "60")),
+    ("settings_known", pod(lambda each: each.pop("enableServiceLinks"), triton)),
     ("restricted", pod(lambda each: each["securityContext"].pop("runAsNonRoot"))),
     ("restricted", pod(lambda each: each["securityContext"].update(runAsUser=0))),
     ("restricted", pod(lambda each: each["securityContext"].pop("seccompProfile"))),
