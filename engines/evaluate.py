@@ -26,7 +26,7 @@ from engines.evaluation_record import (
     ValueQuality,
 )
 from engines.fairness import fairness_texts, measure_fairness
-from engines.measure import Floats
+from engines.measure import Floats, Labels
 from engines.perturbations import PERTURBATIONS
 from engines.quality import (
     by_length,
@@ -38,7 +38,6 @@ from engines.quality import (
 )
 from engines.record import engine_tools
 from engines.robustness import measure_robustness, sample
-from engines.scores import Labels
 from engines.speed import Price, measure_speed
 from engines.texts import probe_texts
 

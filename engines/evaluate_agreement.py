@@ -8,9 +8,8 @@ import numpy as np
 
 from engines.evaluated_engine import EvaluatedEngine
 from engines.evaluation_record import Agreement, DifferentAnswer
-from engines.measure import Floats
+from engines.measure import Floats, Labels
 from engines.quality import mcnemar
-from engines.scores import Labels
 
 MOST_EXAMPLES = 50
 MOST_CHARACTERS = 300

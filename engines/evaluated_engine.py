@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.card import TOKENIZER_FILE, EngineCard
-from core.scores import sigmoid, softmax
+from core.scores import scores_of
 from core.tokenizer import TextTokenizer, pad
 from engines.engine_folder import engine_card
 from engines.errors import EngineError
-from engines.measure import Engine, Floats, feed
+from engines.measure import Engine, Floats, Labels, feed
 from engines.runtimes import INSTALL_OPENVINO, Candidate, has_openvino, open_engine, usable_cores
-from engines.scores import THRESHOLD, Labels
+from engines.scores import Scores
 
 # Rows of a call; fewer where they are long, so that a call stays small.
 MOST_ROWS = 32
@@ -64,21 +64,18 @@ class EvaluatedEngine:
             longest = len(rows[order[min(start + MOST_ROWS, len(order)) - 1]])
             batch = order[start : start + min(MOST_ROWS, max(1, MOST_TOKENS // longest))]
             inputs = feed(*pad([rows[index] for index in batch]))
-            result[batch] = self._read(self.engine.run(None, inputs)[0])
+            logits = self.engine.run(None, inputs)[0]
+            result[batch] = scores_of(logits[:, self._order], self.card.problem_type)
             start += len(batch)
             told(len(batch))
         return result
 
     def labels(self, scores: Floats) -> Labels:
         """The labels that the service gives, bool (texts, labels); a regression gives none."""
-        if self.card.problem_type == "regression":
-            return np.zeros(scores.shape, dtype=np.bool_)
-        if self.card.problem_type == "multi_label":
-            limits = self.card.thresholds or [THRESHOLD] * len(self.card.labels)
-            over: Labels = scores > np.array(limits, dtype=np.float32)[self._order]
+        if self.card.problem_type == "multi_label" and self.card.thresholds:
+            over: Labels = scores > np.array(self.card.thresholds, dtype=np.float32)[self._order]
             return over
-        best: Labels = scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
-        return best
+        return Scores(self.card.problem_type).labels(scores)
 
     def lengths(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Tokens of each text, as many as the engine sees, int64 (texts,)."""
@@ -87,12 +84,6 @@ class EvaluatedEngine:
     @cached_property
     def _order(self) -> list[int]:
         return [self.card.labels.index(name) for name in self.names]
-
-    def _read(self, logits: Floats) -> Floats:
-        logits = logits[:, self._order]
-        if self.card.problem_type == "regression":
-            return logits
-        return sigmoid(logits) if self.card.problem_type == "multi_label" else softmax(logits)
 
 
 def open_for_evaluation(folder: Path, names: Sequence[str] = ()) -> EvaluatedEngine:

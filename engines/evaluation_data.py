@@ -16,8 +16,8 @@ from engines.catalog import CATALOG
 from engines.checksums import file_sha256
 from engines.errors import DataError
 from engines.labelled_file import read_examples, rows_of
-from engines.measure import Floats
-from engines.scores import Labels, labels_matrix
+from engines.measure import Floats, Labels
+from engines.scores import labels_matrix
 
 
 @dataclass(frozen=True)

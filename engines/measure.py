@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from core.scores import softmax
 from core.tokenizer import pad
 
 Floats = NDArray[np.float32]
+Labels = NDArray[np.bool_]
 Rows = Sequence[list[int]]
 
 BATCH = 32
@@ -95,30 +96,69 @@ def drift(reference: Floats, answered: Floats, output: str) -> Drift:
 
 
 def invariance(session: Engine, rows: Rows, alone: Floats, limit: float) -> Invariance:
+    """How far answers move with batch-mates and padding; see `invariance_of`.
+
+    `alone` holds the answers to each text by itself.
+    """
+
+    def answer(some: Rows, length: int | None) -> Floats:
+        return answers(session, some, length)
+
+    # A vector has no label that could flip.
+    labels = best_labels if session.get_outputs()[0].name == "logits" else no_labels
+    return invariance_of(answer, labels, rows, alone, limit)
+
+
+def invariance_of(
+    answer: Callable[[Rows, int | None], Floats],
+    labels: Callable[[Floats], Labels],
+    rows: Rows,
+    alone: Floats,
+    limit: float,
+    max_tokens: int = BUCKET_LENGTHS[-1],
+) -> Invariance:
     """How far answers move in batches of 32 mixed lengths, and padded to longer buckets.
 
-    Each text is padded to the next bucket and to one more, which walks through all buckets from
-    text to text. `alone` holds the answers to each text by itself.
+    Each text is padded to the next bucket and to one more, which walks through all buckets up to
+    `max_tokens` from text to text.
+
+    Args:
+        answer: to one batch, padded to a length or, where that is None, the rows' bucket.
+        labels: which labels answers give.
+        rows: token ids of each text.
+        alone: the answers to each text by itself, float32 (texts, width).
+        limit: what the record says may move.
+        max_tokens: what the engine takes.
     """
-    others = [answers_in_batches(session, rows)]
+    starts = range(0, len(rows), BATCH)
+    others = [np.concatenate([answer(rows[i : i + BATCH], None) for i in starts])]
     next_length, some_length = [], []
     for index, row in enumerate(rows):
-        longer = [length for length in BUCKET_LENGTHS if length > bucket_length(len(row))]
-        longer = longer or [BUCKET_LENGTHS[-1]]
-        next_length.append(answers(session, [row], longer[0]))
-        some_length.append(answers(session, [row], longer[index % len(longer)]))
+        least = bucket_length(len(row))
+        longer = [n for n in BUCKET_LENGTHS if least < n <= max_tokens] or [max_tokens]
+        next_length.append(answer([row], longer[0]))
+        some_length.append(answer([row], longer[index % len(longer)]))
     others += [np.concatenate(next_length), np.concatenate(some_length)]
-    flips = np.zeros(len(rows), dtype=bool)
-    # A vector has no label that could flip.
-    if session.get_outputs()[0].name == "logits":
-        for other in others:
-            flips |= other.argmax(axis=1) != alone.argmax(axis=1)
+    flips = np.zeros(len(rows), dtype=np.bool_)
+    for other in others:
+        flips |= (labels(other) != labels(alone)).any(axis=1)
     return Invariance(
         texts=len(rows),
         largest_change=max(float(np.abs(other - alone).max()) for other in others),
         labels_flipped=int(flips.sum()),
         limit=limit,
     )
+
+
+def best_labels(scores: Floats) -> Labels:
+    """The label with the highest score, of each text, (texts, labels)."""
+    best: Labels = scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
+    return best
+
+
+def no_labels(scores: Floats) -> Labels:
+    """Where answers are numbers, (texts, width)."""
+    return np.zeros(scores.shape, dtype=np.bool_)
 
 
 def accuracy(data: str, labels: NDArray[np.int64], reference: Floats, answered: Floats) -> Accuracy:
@@ -137,12 +177,13 @@ def accuracy(data: str, labels: NDArray[np.int64], reference: Floats, answered: 
 
 def macro_f1(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> float:
     """Mean over the classes of 2 TP / (2 TP + FP + FN); a class never seen nor named counts 0."""
-    scores = []
-    for label in range(classes):
-        right = int(((labels == label) & (predicted == label)).sum())
-        named = int((labels == label).sum() + (predicted == label).sum())
-        scores.append(2 * right / named if named else 0.0)
-    return float(np.mean(scores))
+    return float(np.mean([f1(labels == label, predicted == label) for label in range(classes)]))
+
+
+def f1(expected: Labels, given: Labels) -> float:
+    """Of one label, bool (texts,) each; 0 where it is neither expected nor given."""
+    named = int(expected.sum() + given.sum())
+    return 2 * int((expected & given).sum()) / named if named else 0.0
 
 
 def memory_bytes(engine: Path) -> int:

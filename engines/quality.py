@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.evaluation_record import Bin, Calibration, LabelQuality, LengthQuality
-from engines.measure import Floats
-from engines.scores import Labels
+from engines.measure import Floats, Labels
 
 BINS = 15
 # The last bound of each range of lengths, in tokens.

@@ -9,9 +9,9 @@ import numpy as np
 from engines.evaluated_engine import EvaluatedEngine
 from engines.evaluation_data import LabelledTexts, shares_right
 from engines.evaluation_record import Perturbed, Robustness
-from engines.measure import Floats
+from engines.measure import Floats, Labels
 from engines.perturbations import PERTURBATIONS, Perturbation, perturbed
-from engines.scores import SMALLEST_SPREAD, Labels
+from engines.scores import SMALLEST_SPREAD
 
 SEED = 50
 # Of each file: what a change costs shows in so many.

@@ -6,18 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.buckets import BUCKET_LENGTHS, bucket_length
 from core.card import Accuracy, Drift, Invariance
-from core.scores import sigmoid, softmax
+from core.scores import DEFAULT_THRESHOLD, scores_of
 from core.tokenizer import pad
 from engines.checkpoint_labels import ProblemType
-from engines.measure import BATCH, Engine, Floats, Rows, feed, macro_f1
+from engines.measure import (
+    BATCH,
+    Engine,
+    Floats,
+    Labels,
+    Rows,
+    best_labels,
+    f1,
+    feed,
+    invariance_of,
+    no_labels,
+)
 
-THRESHOLD = 0.5
 SMALLEST_SPREAD = 1e-6
-Labels = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -33,18 +40,16 @@ class Scores:
 
     def of(self, logits: Floats) -> Floats:
         """Scores, float32 (texts, labels)."""
-        if self.problem_type == "regression":
-            return logits / np.float32(self.unit)
-        return sigmoid(logits) if self.problem_type == "multi_label" else softmax(logits)
+        scores = scores_of(logits, self.problem_type)
+        return scores / np.float32(self.unit) if self.problem_type == "regression" else scores
 
     def labels(self, scores: Floats) -> Labels:
         """Which labels are given, (texts, labels); a regression gives none."""
         if self.problem_type == "regression":
-            return np.zeros(scores.shape, dtype=np.bool_)
+            return no_labels(scores)
         if self.problem_type == "multi_label":
-            return scores > THRESHOLD
-        best: Labels = scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
-        return best
+            return scores > DEFAULT_THRESHOLD
+        return best_labels(scores)
 
     def answers(self, engine: Engine, rows: Rows, length: int | None = None) -> Floats:
         """Scores of one batch, padded to `length` or the rows' bucket."""
@@ -73,27 +78,12 @@ class Scores:
     def invariance(
         self, engine: Engine, rows: Rows, alone: Floats, max_tokens: int, limit: float
     ) -> Invariance:
-        """How far scores move in batches of 32 mixed lengths, and padded to longer buckets.
+        """How far scores move with batch-mates and padding up to `max_tokens`."""
 
-        Each text is padded to the next bucket and to one more, up to `max_tokens`.
-        """
-        next_length, some_length = [], []
-        for index, row in enumerate(rows):
-            least = bucket_length(len(row))
-            longer = [n for n in BUCKET_LENGTHS if least < n <= max_tokens] or [max_tokens]
-            next_length.append(self.answers(engine, [row], longer[0]))
-            some_length.append(self.answers(engine, [row], longer[index % len(longer)]))
-        others = [self.in_batches(engine, rows)]
-        others += [np.concatenate(next_length), np.concatenate(some_length)]
-        flips = np.zeros(len(rows), dtype=np.bool_)
-        for other in others:
-            flips |= (self.labels(other) != self.labels(alone)).any(axis=1)
-        return Invariance(
-            texts=len(rows),
-            largest_change=max(float(np.abs(other - alone).max()) for other in others),
-            labels_flipped=int(flips.sum()),
-            limit=limit,
-        )
+        def answer(some: Rows, length: int | None) -> Floats:
+            return self.answers(engine, some, length)
+
+        return invariance_of(answer, self.labels, rows, alone, limit, max_tokens)
 
     def accuracy(
         self, data: str, expected: Labels, reference: Floats, answered: Floats
@@ -115,11 +105,11 @@ class Scores:
 
     def _figures(self, expected: Labels, scores: Floats) -> tuple[float, float]:
         given = self.labels(scores)
+        right = given == expected
         if self.problem_type == "single_label":
-            truth, named = expected.argmax(axis=1), given.argmax(axis=1)
-            return float((truth == named).mean()), macro_f1(truth, named, expected.shape[1])
-        f1 = [_f1(expected[:, label], given[:, label]) for label in range(expected.shape[1])]
-        return float((given == expected).mean()), float(np.mean(f1))
+            right = right.all(axis=1)
+        f1_of_labels = [f1(*pair) for pair in zip(expected.T, given.T, strict=True)]
+        return float(right.mean()), float(np.mean(f1_of_labels))
 
 
 def scores_for(problem_type: ProblemType, reference: Engine, rows: Rows) -> Scores:
@@ -136,8 +126,3 @@ def labels_matrix(indices: Sequence[Sequence[int]], count: int) -> Labels:
     for row, given in enumerate(indices):
         matrix[row, list(given)] = True
     return matrix
-
-
-def _f1(expected: Labels, given: Labels) -> float:
-    named = int(expected.sum() + given.sum())
-    return 2 * int((expected & given).sum()) / named if named else 0.0

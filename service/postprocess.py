@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.card import EngineCard
-from core.scores import sigmoid, softmax
+from core.scores import DEFAULT_THRESHOLD, scores_of, softmax
 from core.sentences import Span
 from core.summary import centrality, choose, count_words
 from core.tokenizer import Tokens
@@ -18,7 +18,6 @@ Floats = npt.NDArray[np.float32]
 
 # Half precision and INT8 are not worth more digits than this.
 DIGITS = 6
-DEFAULT_THRESHOLD = 0.5
 # The label whose probability is a sentence's importance.
 KEEP_LABEL = "keep"
 
@@ -35,7 +34,7 @@ def classifications(
     A regression has one label, whose score is the value itself, raw or not.
     """
     multi = card.problem_type == "multi_label"
-    probabilities = probabilities_of(card, logits)
+    probabilities = scores_of(logits, card.problem_type)
     shown = logits if raw_scores else probabilities
     results = []
     for row, text_tokens in enumerate(tokens):
@@ -60,13 +59,6 @@ def classifications(
             )
         )
     return results
-
-
-def probabilities_of(card: EngineCard, logits: Floats) -> Floats:
-    """Scores as the card's kind of problem has them; same shape, float32."""
-    if card.problem_type == "regression":
-        return logits
-    return sigmoid(logits) if card.problem_type == "multi_label" else softmax(logits)
 
 
 def summary_of(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.card import EngineCard
-from core.scores import sigmoid, softmax
+from core.scores import scores_of
 from service.errors import PromotionError
 from service.sure_labels import changed_labels
 
@@ -124,11 +124,8 @@ class Record:
             lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
             moved = 1 - (expected * found).sum(axis=1) / np.maximum(lengths, 1e-9)
             return moved
-        if card.problem_type == "regression":
-            moved = np.abs(expected - found).max(axis=1)
-            return moved
-        scores = sigmoid if card.problem_type == "multi_label" else softmax
-        moved = np.abs(scores(expected) - scores(found)).max(axis=1)
+        before, after = (scores_of(each, card.problem_type) for each in (expected, found))
+        moved = np.abs(before - after).max(axis=1)
         return moved
 
     def _mean_change(self) -> float:

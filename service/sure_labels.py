@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.card import EngineCard
-from core.scores import sigmoid, softmax
-from service.postprocess import DEFAULT_THRESHOLD
+from core.scores import DEFAULT_THRESHOLD, sigmoid, softmax
 
 Floats = npt.NDArray[np.float32]
 
