@@ -98,9 +98,10 @@ def embedded_config(folder: Path, versions: Sequence[str] = ()) -> str:
     return str(json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None))
 
 
-def embedded_instances(folder: Path) -> int:
-    """How many calls of a model the embedded server runs side by side."""
-    counts: list[int] = [group.count for group in _embedded(folder).instance_group]
+def instances_of(config: str) -> int:
+    """How many calls of a model Triton runs side by side; `config` is what it loaded, as JSON."""
+    parsed = json_format.Parse(config, model_config_pb2.ModelConfig())
+    counts: list[int] = [group.count for group in parsed.instance_group]
     return max(1, sum(counts))
 
 

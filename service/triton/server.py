@@ -30,7 +30,7 @@ from service.triton.probe import Probe
 from service.triton.repository import (
     check_repository,
     embedded_config,
-    embedded_instances,
+    instances_of,
     models_in,
     served_version,
 )
@@ -94,8 +94,8 @@ class EmbeddedTriton:
 
     @property
     def instances(self) -> dict[str, int]:
-        """Calls of each model that run side by side."""
-        return {model: embedded_instances(self.repository / model) for model in self.models}
+        """Calls of each model that run side by side, once it has been started."""
+        return {model: instances_of(config) for model, config in self.configs.items()}
 
     @property
     def grpc_target(self) -> str:

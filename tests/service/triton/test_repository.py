@@ -15,10 +15,11 @@ from service.triton.ports import reserve_port, reserve_ports
 from service.triton.repository import (
     check_repository,
     embedded_config,
-    embedded_instances,
+    instances_of,
     models_in,
     read_config,
 )
+from service.triton.server import EmbeddedTriton
 
 
 def write_model(repository: Path, name: str, *, engine: bool = True, extra: str = "") -> Path:
@@ -178,5 +179,13 @@ def test_only_an_engine_that_nobody_tuned_is_halved(
     parameter = f'key: "intra_op_thread_count" value {{ string_value: "{threads}" }}'
     folder = write_model(tmp_path, "a", extra=f"{group} parameters {{ {parameter} }}")
     embedded = json_format.Parse(embedded_config(folder), model_config_pb2.ModelConfig())
-    assert embedded_instances(folder) == instances
+    assert instances_of(embedded_config(folder)) == instances
     assert embedded.parameters["intra_op_thread_count"].string_value == threads_each
+
+
+def test_instances_are_those_that_were_loaded(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, "a", extra="instance_group [ { count: 3 kind: KIND_CPU } ]")
+    triton = EmbeddedTriton(tmp_path)
+    triton.configs = {"a": embedded_config(folder)}
+    (folder / "config.pbtxt").write_text("changed since, and no configuration")
+    assert triton.instances == {"a": 3}
