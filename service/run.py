@@ -51,7 +51,9 @@ def run_stack(settings: Settings) -> int:
         control_socket(settings.repository) as control,
     ):
         triton = EmbeddedTriton(
-            settings.repository, start_timeout_seconds=settings.triton_start_seconds
+            settings.repository,
+            metrics_port=settings.triton_metrics_port,
+            start_timeout_seconds=settings.triton_start_seconds,
         )
         _say(settings, f"starting Triton with {', '.join(triton.models)} …")
         try:

@@ -151,6 +151,12 @@ class Settings(BaseSettings):
         description="Requests that are logged, a line each: all, those answered later than "
         "promised or failed for a reason of ours (5xx), or none.",
     )
+    triton_metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port on loopback of the embedded Triton's own metrics; 0 picks a free one.",
+    )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="Least severe log line shown."
     )

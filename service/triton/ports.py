@@ -7,6 +7,13 @@ import socket
 
 from service.errors import ServeError
 
+# How the port of each purpose is chosen, for people.
+OPTIONS = {
+    "grpc": "--grpc-port",
+    "metrics": "--metrics-port, or with SUB50_TRITON_METRICS_PORT where `sub50 serve` starts it",
+    "http": "http_port",
+}
+
 
 def require_loopback(address: str, option: str) -> None:
     """Raise ServeError, naming the option, unless the address is one of 127.0.0.0/8."""
@@ -46,9 +53,9 @@ def reserve_ports(address: str, ports: dict[str, int]) -> dict[str, int]:
     """`reserve_port` for each purpose (grpc, metrics, http); all different."""
     reserved: dict[str, int] = {}
     for purpose, port in ports.items():
-        found = reserve_port(address, port, purpose, f"--triton-{purpose}-port")
+        found = reserve_port(address, port, purpose, OPTIONS[purpose])
         while port == 0 and found in reserved.values():
-            found = reserve_port(address, port, purpose, f"--triton-{purpose}-port")
+            found = reserve_port(address, port, purpose, OPTIONS[purpose])
         if found in reserved.values():
             raise ServeError(f"Port {found} is asked for twice: give Triton different ports.")
         reserved[purpose] = found

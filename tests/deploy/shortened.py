@@ -35,14 +35,16 @@ def shorter_query(query: str) -> str:
 
 
 def write_prometheus(folder: Path, ports: dict[str, int]) -> Path:
-    """prometheus.yml and its rules; `ports` has those of `sub50` and `alertmanager`."""
+    """prometheus.yml and its rules; `ports` has those of what is scraped, by job."""
     config: dict[str, Any] = load(DEPLOY / "prometheus" / "prometheus.yml")
     config["global"] = {
         "scrape_interval": "2s",
         "scrape_timeout": "2s",
         "evaluation_interval": "1s",
     }
-    for job in config["scrape_configs"]:
+    jobs = [job for job in config["scrape_configs"] if job["job_name"] in ports]
+    config["scrape_configs"] = jobs
+    for job in jobs:
         job["static_configs"] = [{"targets": [f"127.0.0.1:{ports[job['job_name']]}"]}]
     for manager in config["alerting"]["alertmanagers"]:
         manager["static_configs"] = [{"targets": [f"127.0.0.1:{ports['alertmanager']}"]}]

@@ -84,8 +84,8 @@ def alertmanager(binaries: dict[str, str], webhook: Webhook, folder: Path) -> It
 
 
 @contextmanager
-def prometheus(binaries: dict[str, str], ports: dict[str, int], folder: Path) -> Iterator[None]:
-    """A running Prometheus with the committed rules."""
+def prometheus(binaries: dict[str, str], ports: dict[str, int], folder: Path) -> Iterator[int]:
+    """A running Prometheus with the committed rules; its port."""
     port = free_port()
     command = [
         binaries["prometheus"],
@@ -94,7 +94,7 @@ def prometheus(binaries: dict[str, str], ports: dict[str, int], folder: Path) ->
         f"--storage.tsdb.path={folder / 'prometheus'}",
     ]
     with running(command, f"http://127.0.0.1:{port}/-/ready", folder):
-        yield
+        yield port
 
 
 @pytest.fixture

@@ -111,7 +111,8 @@ def exposed() -> dict[str, set[str]]:
                 found[metric._name + ending] = labels | ({"le"} if ending == "_bucket" else set())
     process = CollectorRegistry()
     ProcessCollector(registry=process)
-    return found | {family.name: set() for family in process.collect()} | {"up": set()}
+    own = {sample.name for family in process.collect() for sample in family.samples}
+    return found | {name: set() for name in own} | {"up": set()}
 
 
 def names_in(query: str) -> set[str]:

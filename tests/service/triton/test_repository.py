@@ -132,7 +132,7 @@ def test_names_that_bash_would_read_otherwise_are_refused(tmp_path: Path) -> Non
 def test_busy_port_is_named_with_its_option() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        with pytest.raises(ServeError, match=rf"Port {port} .*--triton-grpc-port"):
+        with pytest.raises(ServeError, match=rf"Port {port} .*--grpc-port"):
             reserve_ports("127.0.0.1", {"grpc": port})
 
 
