@@ -37,6 +37,9 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 0),
+    # gRPC pings busy connections of its own accord too, to size its buffers, sends no other ping
+    # before that one is answered, and would wait a minute for it: a Triton that hangs has to go.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     # A Triton that comes back is found within a second, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),

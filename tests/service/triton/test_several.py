@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import pytest
@@ -17,6 +21,21 @@ from tests.fake_triton import FakeTriton, running_fake_triton
 from tests.name_server import NameServer
 from tests.service.triton.test_client import ask, connected, until
 
+ROOT = Path(__file__).parents[3]
+# Runs a fake Triton at an address and port, until it is ended.
+ALONE = """
+import asyncio, sys
+from tests.fake_triton import running_fake_triton
+
+async def run():
+    async with running_fake_triton(port=int(sys.argv[2]), address=sys.argv[1]):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(run())
+"""
+# gRPC waits 5 s for the answer to a ping.
+GIVEN_UP_SECONDS = 5 + 3
 BROKEN = grpc.StatusCode.UNAVAILABLE, "Socket closed"
 
 
@@ -161,5 +180,40 @@ def test_one_that_goes_while_it_is_asked_loses_no_call() -> None:
                 await goes.__aexit__(None, None, None)
                 answers = await asyncio.gather(*calls, return_exceptions=True)
                 assert [answer for answer in answers if isinstance(answer, Exception)] == []
+
+    asyncio.run(run())
+
+
+@contextmanager
+def of_its_own_process(address: str, port: int) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", ALONE, address, str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_one_that_hangs_loses_its_turn_within_seconds() -> None:
+    async def run() -> None:
+        async with running_fake_triton() as fake:
+            port = int(fake.target.split(":")[1])
+            target = f"ipv4:{fake.target},127.0.0.2:{port}"
+            with of_its_own_process("127.0.0.2", port) as hangs:
+                async with connected(target) as client:
+                    answered = [await ask(client) for _ in range(20)]
+                    assert 5 <= len(fake.requests) <= len(answered) - 5, "both have their turns"
+                    hangs.send_signal(signal.SIGSTOP)
+                    begun, in_a_row = time.monotonic(), 0
+                    while in_a_row < 10:
+                        assert time.monotonic() - begun < GIVEN_UP_SECONDS
+                        try:
+                            await ask(client, timeout_ms=100)
+                            in_a_row += 1
+                        except DeadlineExceeded:
+                            in_a_row = 0
+                    assert time.monotonic() - begun > 1, "it did hang"
 
     asyncio.run(run())
