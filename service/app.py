@@ -28,6 +28,7 @@ from service.pipeline import Pipeline
 from service.problems import MEDIA_TYPE, UNEXPECTED
 from service.readiness import ReadinessProbe
 from service.settings import Settings
+from service.trace import Tracing
 from service.triton.arrival import arrival
 from service.triton.client import TritonClient
 
@@ -40,12 +41,14 @@ def create_app(
     instances: Mapping[str, int] | None = None,
     hosted: HostedTriton | None = None,
     give_up: Callable[[ServeError], None] | None = None,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """The HTTP application over the models on disk and a Triton at `triton_target`.
 
     `instances` has the calls of each model that this Triton runs side by side, where that is known;
     `hosted` the ways to promote, where this Triton is ours. `give_up` is told where a Triton that
-    runs elsewhere has not come in time; without it nobody waits for one.
+    runs elsewhere has not come in time; without it nobody waits for one. `tracing` begins a trace
+    for each request.
 
     Raises:
         ServeError: the repository has no models or one lacks its engine.
@@ -55,7 +58,7 @@ def create_app(
     client = TritonClient(triton_target)
     pipeline = Pipeline(models, client, metrics, settings, instances or {})
     lag = LoopLag()
-    exchange = Exchange(settings, metrics, pipeline.refuse_early, lag)
+    exchange = Exchange(settings, metrics, pipeline.refuse_early, lag, tracing)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -89,7 +92,7 @@ def create_app(
         app.include_router(router)
     app.add_middleware(DirectPaths, routers=model_routers)
     probe = ReadinessProbe(models.all, client, metrics, settings.readiness_seconds)
-    app.include_router(health.router(probe, metrics.registry))
+    app.include_router(health.router(probe, metrics.registry, exemplars=tracing is not None))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected_problem)
     return app

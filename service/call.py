@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service.errors import DeadlineExceeded
+from service.trace import Trace
 
 RequestClass = Literal["interactive", "bulk"]
 
@@ -27,6 +28,7 @@ class Call:
     late_answer_ms: float = 0.0
     predicted_ms: float = 0.0
     is_trial: bool = False
+    trace: Trace | None = None
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
     def set_class(
@@ -69,11 +71,15 @@ class Call:
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage; a stage that is entered twice adds up."""
         begun = time.perf_counter()
+        if self.trace is not None:
+            self.trace.begin_stage(name)
         try:
             yield
         finally:
             spent = time.perf_counter() - begun
             self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + spent
+            if self.trace is not None:
+                self.trace.end_stage()
 
     def server_timing(self) -> str:
         """The `Server-Timing` header: each stage and the total, in milliseconds."""

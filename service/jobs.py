@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from service.cost import CostLine
 from service.errors import DeadlineExceeded, Refused
+from service.trace import Trace
 
 Floats = npt.NDArray[np.float32]
 
@@ -40,6 +41,7 @@ class Job:
     is_trial: bool = False
     version: str = ""
     aside: bool = False
+    trace: Trace | None = None
     call: EngineCall | None = None
     arrived: float = field(default_factory=time.monotonic)
     tokens: int = 0
@@ -97,6 +99,9 @@ class EngineCall:
         self.started = 0.0
         self.took_ms = 0.0
         self.task: asyncio.Task[None] | None = None
+        traces = (job.trace for job in jobs if job.trace is not None)
+        # The first becomes the parent of the call's span, which is only seen where that is sampled.
+        self.traces = sorted(traces, key=lambda trace: not trace.recorded)
         for job in jobs:
             job.call = self
 

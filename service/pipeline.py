@@ -251,6 +251,7 @@ class Pipeline:
             answer=asyncio.get_running_loop().create_future(),
             request_id=call.request_id,
             is_trial=call.is_trial,
+            trace=call.trace,
         )
         return await self.scheduler.run(job)
 

@@ -22,6 +22,8 @@ from service.control import control_socket
 from service.errors import ServeError
 from service.hosted import HostedTriton
 from service.settings import Settings
+from service.trace import Tracing
+from service.tracing_start import tracing
 from service.triton.loader import VersionLoader
 from service.triton.ports import require_loopback
 from service.triton.server import EmbeddedTriton, log_tail
@@ -47,6 +49,7 @@ def run_stack(settings: Settings) -> int:
     """
     with (
         _sigterm_raises(),
+        tracing() as traced,
         listen(settings) as listener,
         control_socket(settings.repository) as control,
     ):
@@ -58,7 +61,7 @@ def run_stack(settings: Settings) -> int:
         _say(settings, f"starting Triton with {', '.join(triton.models)} …")
         try:
             with triton:
-                return _serve(settings, triton.grpc_target, listener, triton, control)
+                return _serve(settings, triton.grpc_target, listener, triton, control, traced)
         except (KeyboardInterrupt, Terminated):
             return 0
         finally:
@@ -71,9 +74,9 @@ def run_api(settings: Settings, target: str) -> int:
     Raises:
         ServeError: it cannot start.
     """
-    with _sigterm_raises(), listen(settings) as listener:
+    with _sigterm_raises(), tracing() as traced, listen(settings) as listener:
         try:
-            return _serve(settings, target, listener)
+            return _serve(settings, target, listener, tracing=traced)
         except (KeyboardInterrupt, Terminated):
             return 0
 
@@ -158,6 +161,7 @@ def _serve(
     listener: socket.socket,
     triton: EmbeddedTriton | None = None,
     control: socket.socket | None = None,
+    tracing: Tracing | None = None,
 ) -> int:
     instances = triton.instances if triton is not None else None
     hosted: HostedTriton | None = None
@@ -173,17 +177,17 @@ def _serve(
     server = _server(
         settings,
         lambda: create_app(
-            settings, target, instances, hosted, give_up if triton is None else None
+            settings,
+            target,
+            instances,
+            hosted,
+            give_up=give_up if triton is None else None,
+            tracing=tracing,
         ),
     )
     triton_ended = threading.Event()
-    watch = threading.Thread(
-        target=_watch,
-        args=(settings, server, _address(listener), triton, triton_ended),
-        name="watch",
-        daemon=True,
-    )
-    watch.start()
+    watched = (settings, server, _address(listener), triton, triton_ended)
+    threading.Thread(target=_watch, args=watched, name="watch", daemon=True).start()
     server.run(sockets=[listener])
     if failures:
         raise failures[0]

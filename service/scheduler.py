@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ from service.errors import BackendError, RequestError
 from service.jobs import EngineCall, Job
 from service.metrics import Metrics
 from service.slices import MAX_ROWS
+from service.trace import Trace
 
 Floats = npt.NDArray[np.float32]
 # Is shown a call that was answered, and its outputs, float32 of shape (rows, width).
@@ -60,6 +61,7 @@ class InferenceBackend(Protocol):
         priority: int,
         request_id: str = "",
         version: str = "",
+        traces: Sequence[Trace] = (),
     ) -> Floats:
         """Output rows of one padded batch, float32 of shape (rows, width)."""
 
@@ -254,6 +256,7 @@ class Scheduler:
                 priority=PRIORITY[call.bulk],
                 request_id=call.jobs[0].request_id,
                 version=call.version,
+                traces=call.traces,
             )
         except RequestError as error:
             call.fail(error)

@@ -29,6 +29,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     Attributes:
         requests: every inference request received.
+        metadata: what came along with each, as gRPC metadata.
         cancelled: how many of them the client gave up.
         failure: status and message to fail every inference with.
         delay_seconds: time taken by an inference, failed or not.
@@ -45,6 +46,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self, models: dict[str, Answer] | None = None) -> None:
         self.models = {"tiny": sums} if models is None else models
         self.requests: list[Any] = []
+        self.metadata: list[dict[str, str]] = []
         self.cancelled = 0
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.delay_seconds = 0.0
@@ -88,6 +90,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata() or ()))
         await self._check_model(request.model_name, context)
         version = request.model_version
         if version and version not in self.loaded.get(request.model_name, {version}):

@@ -34,6 +34,7 @@ from service.errors import (
 from service.metrics import Metrics
 from service.problems import MEDIA_TYPE, UNEXPECTED, body_of, headers_of, problem_of
 from service.settings import Settings
+from service.trace import RequestEnd, Tracing
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
 Handler = Callable[[RequestT, Call], Awaitable[bytes]]
@@ -57,12 +58,14 @@ class Exchange:
         metrics: Metrics,
         refuse_early: Callable[[Call, int | None], None],
         lag: LoopLag,
+        tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
         self._refuse_early = refuse_early
         self._metrics = metrics
         self._lag = lag
         self._log = RequestLog(settings)
+        self._tracing = tracing
         metrics.loop_lag.set_function(lambda: lag.seconds)
         self._key_digests = [_digest(key) for key in settings.keys]
 
@@ -76,6 +79,10 @@ class Exchange:
         """Answer one request: `handle` returns the JSON body, a RequestError its problem."""
         call = Call(request_id_of(request))
         call.started -= self._lag.seconds
+        if self._tracing is not None:
+            call.trace = self._tracing.begin(
+                request.method, route, request.headers, call.request_id, self._lag.seconds
+            )
         status, failure = UNEXPECTED.status, None
         try:
             self.authorize(request)
@@ -94,6 +101,8 @@ class Exchange:
         finally:
             self._observe(call, route, status)
             self._log.add(call, request.method, route, status, failure)
+            if call.trace is not None:
+                call.trace.end(_end_of(call, status, failure))
         return response
 
     async def _handled(
@@ -125,9 +134,19 @@ class Exchange:
 
     def _observe(self, call: Call, route: str, status: int) -> None:
         seconds = call.elapsed_seconds()
-        self._metrics.request_series(route, call.model, call.request_class, status).observe(seconds)
+        series = self._metrics.request_series(route, call.model, call.request_class, status)
+        if call.trace is not None and call.trace.recorded:
+            series.observe(seconds, {"trace_id": call.trace.trace_id})
+        else:
+            series.observe(seconds)
         for stage, spent in call.stage_seconds.items():
             self._metrics.stage_series(stage).observe(spent)
+
+
+def _end_of(call: Call, status: int, error: RequestError | None) -> RequestEnd:
+    problem = problem_of(error).slug if error is not None else ""
+    reason = getattr(error, "reason", "")
+    return RequestEnd(status, call.model, call.request_class, call.tokens, problem, reason)
 
 
 def _timing(call: Call) -> dict[str, str]:

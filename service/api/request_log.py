@@ -56,6 +56,8 @@ class RequestLog:
                 stage: round(1000 * seconds, 3) for stage, seconds in call.stage_seconds.items()
             },
         }
+        if call.trace is not None and call.trace.recorded:
+            fields["trace_id"] = call.trace.trace_id
         if error is not None:
             fields["problem"] = problem_of(error).slug
             if reason := getattr(error, "reason", None):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from service.errors import (
     QueueFull,
     RequestError,
 )
+from service.trace import EngineAsked, Metadata, Trace
 
 MAX_MESSAGE_BYTES = 64 << 20
 HEALTH_SECONDS = 1.0
@@ -132,6 +133,7 @@ class TritonClient:
         priority: int,
         request_id: str = "",
         version: str = "",
+        traces: Sequence[Trace] = (),
     ) -> Float32Array:
         """Run a model on a batch of token ids and mask, both int64 [rows, tokens].
 
@@ -139,7 +141,7 @@ class TritonClient:
         (`token_type_ids`) are zeros. `timeout_ms` bounds the call; Triton is told it too, and
         `priority` (1 before 2), and heeds both where the model's queue policy allows. Cancelling
         the task cancels the request, which leaves Triton's queue. `version` "" is the newest that
-        is loaded.
+        is loaded. `traces` are those of the requests in the batch.
 
         Raises:
             DeadlineExceeded: no answer within `timeout_ms`.
@@ -152,7 +154,14 @@ class TritonClient:
         request = infer_request(model, input_ids, attention_mask, request_id, version)
         request.parameters["timeout"].int64_param = max(1, round(timeout_ms * 1000))
         request.parameters["priority"].uint64_param = priority
-        response = await self._call(self._stub.ModelInfer, request, timeout_ms / 1000)
+        if traces:
+            asked = EngineAsked(self.target, model, version, len(input_ids), input_ids.size)
+            with traces[0].calling(traces[1:], asked) as metadata:
+                response = await self._call(
+                    self._stub.ModelInfer, request, timeout_ms / 1000, metadata
+                )
+        else:
+            response = await self._call(self._stub.ModelInfer, request, timeout_ms / 1000)
         return first_output(response, rows=len(input_ids))
 
     async def live(self) -> bool:
@@ -203,7 +212,9 @@ class TritonClient:
             return False
         return bool(getattr(answer, field))
 
-    async def _call(self, method: Any, request: Any, timeout_seconds: float) -> Any:
+    async def _call(
+        self, method: Any, request: Any, timeout_seconds: float, metadata: Metadata | None = None
+    ) -> Any:
         """Call a method, and again in the time that is left where one of several was not there.
 
         That is safe: asking changes nothing at Triton. gRPC's own retries would come again for a
@@ -213,16 +224,18 @@ class TritonClient:
         left_seconds = timeout_seconds
         for _ in range(TRIES - 1 if self._is_several else 0):
             try:
-                return await self._call_once(method, request, left_seconds)
+                return await self._call_once(method, request, left_seconds, metadata)
             except BackendUnavailable:
                 left_seconds = deadline - time.monotonic()
                 if left_seconds <= 0:
                     raise
-        return await self._call_once(method, request, left_seconds)
+        return await self._call_once(method, request, left_seconds, metadata)
 
-    async def _call_once(self, method: Any, request: Any, timeout_seconds: float) -> Any:
+    async def _call_once(
+        self, method: Any, request: Any, timeout_seconds: float, metadata: Metadata | None
+    ) -> Any:
         try:
-            return await method(request, timeout=timeout_seconds)
+            return await method(request, timeout=timeout_seconds, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             raise error_for(error.code(), error.details() or "") from error
         except grpc.aio.UsageError as error:  # the channel is closed

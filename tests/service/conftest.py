@@ -22,6 +22,7 @@ from service.control import control_socket
 from service.hosted import HostedTriton
 from service.run import listen
 from service.settings import Settings
+from service.trace import Tracing
 from service.triton.loader import VersionLoader
 from tests.fake_triton import FakeTriton, running_fake_triton
 from tests.tiny import card, write_model
@@ -79,8 +80,14 @@ class Service:
 class _Running:
     """One event loop in a thread, with a fake Triton and a uvicorn server on it."""
 
-    def __init__(self, settings: Settings, watch_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        watch_seconds: float | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
         self.settings = settings
+        self.tracing = tracing
         self.watch_seconds = watch_seconds
         self.listener = listen(settings)
         self.ready = threading.Event()
@@ -97,7 +104,8 @@ class _Running:
     async def _serve(self) -> None:
         async with running_fake_triton(MODELS) as self.triton:
             with self._control() as control:
-                app = create_app(self.settings, self.triton.target, hosted=self._hosted(control))
+                hosted, tracing = self._hosted(control), self.tracing
+                app = create_app(self.settings, self.triton.target, hosted=hosted, tracing=tracing)
                 config = uvicorn.Config(app, log_level="error", log_config=None, lifespan="on")
                 self.server = uvicorn.Server(config)
                 self.ready.set()
@@ -146,13 +154,15 @@ StartService = Callable[..., Service]
 def start_service(repository: Path) -> Iterator[StartService]:
     """`start_service(**settings)`: an API of its own for one test.
 
-    With `watch_seconds`, one that can promote.
+    With `watch_seconds`, one that can promote; with `tracing`, one that traces.
     """
     running: list[tuple[_Running, Service]] = []
 
-    def start(watch_seconds: float | None = None, **changes: Any) -> Service:
+    def start(
+        watch_seconds: float | None = None, tracing: Tracing | None = None, **changes: Any
+    ) -> Service:
         settings = Settings(**{"port": 0, "repository": repository, **CALM, **changes})
-        process = _Running(settings, watch_seconds)
+        process = _Running(settings, watch_seconds, tracing)
         service = process.start()
         running.append((process, service))
         return service
