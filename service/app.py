@@ -15,10 +15,11 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from starlette.exceptions import HTTPException
 
-from service.api import compat, health, v1
+from service.api import board, compat, health, v1
 from service.api.direct import DirectPaths
 from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.api.loop_lag import LoopLag
+from service.board.live import LiveBoard
 from service.errors import ServeError
 from service.hosted import HostedTriton, promotions
 from service.logs import where_it_broke
@@ -59,6 +60,8 @@ def create_app(
     pipeline = Pipeline(models, client, metrics, settings, instances or {})
     lag = LoopLag()
     exchange = Exchange(settings, metrics, pipeline.refuse_early, lag, tracing)
+    probe = ReadinessProbe(models.all, client, metrics, settings.readiness_seconds)
+    live_board = LiveBoard(settings, models.all, probe, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -68,6 +71,7 @@ def create_app(
         gc.freeze()
         lag.start()
         async with (
+            live_board.running(),
             expected(client, models, settings, give_up),
             promotions(hosted, settings, pipeline, metrics),
         ):
@@ -91,8 +95,8 @@ def create_app(
     for router in model_routers:
         app.include_router(router)
     app.add_middleware(DirectPaths, routers=model_routers)
-    probe = ReadinessProbe(models.all, client, metrics, settings.readiness_seconds)
     app.include_router(health.router(probe, metrics.registry, exemplars=tracing is not None))
+    app.include_router(board.router(live_board))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected_problem)
     return app

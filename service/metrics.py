@@ -52,6 +52,14 @@ class Metrics:
             series = self._stage_series[stage] = self.stage_duration.labels(stage)
         return series
 
+    def all_request_series(self) -> list[tuple[tuple[str, str, str, int], Histogram]]:
+        """The series of requests until now, with route, model, class and status of each."""
+        return list(self._request_series.items())
+
+    def all_stage_series(self) -> list[tuple[str, Histogram]]:
+        """The series of stages until now, with the name of each."""
+        return list(self._stage_series.items())
+
     def serve_engine(
         self, engine: tuple[str, str, str, str, str], before: tuple[str, ...] | None = None
     ) -> None:

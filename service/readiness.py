@@ -24,10 +24,14 @@ PROBE_PRIORITY = 1
 
 @dataclass(frozen=True)
 class Readiness:
-    """What each model said; `faults` has the reason of those that did not answer."""
+    """What each model said; `faults` has the reason of those that did not answer.
+
+    `live` is whether Triton answered at all.
+    """
 
     models: list[str]
     faults: dict[str, str] = field(default_factory=dict)
+    live: bool = True
 
     @property
     def ready(self) -> bool:
@@ -71,6 +75,12 @@ class ReadinessProbe:
                 self._last = (time.monotonic(), await self._ask())
             return self._last[1]
 
+    def last(self, within_seconds: float) -> Readiness | None:
+        """What was said last, where that was asked within so many seconds; asks nothing."""
+        if self._last is None or time.monotonic() - self._last[0] > within_seconds:
+            return None
+        return self._last[1]
+
     def refresh(self) -> None:
         """Begin a check whose outcome the metrics will show, and do not wait for it.
 
@@ -88,7 +98,7 @@ class ReadinessProbe:
         self._metrics.triton_up.set(live)
         for name in names:
             self._metrics.engine_ready.labels(name).set(name not in found)
-        return Readiness(names, found)
+        return Readiness(names, found, live)
 
     async def _fault(self, model: ServedModel) -> str | None:
         input_ids, attention_mask = pad([model.tokenizer.encode([PROBE_TEXT])[0].ids])

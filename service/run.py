@@ -233,7 +233,7 @@ def _watch(
     announced = False
     while not server.should_exit:
         if server.started and not announced:
-            _say(settings, f"ready on {address}  (docs: /docs, stop: Ctrl-C)")
+            _say(settings, f"ready on {address}  (board: /, docs: /docs, stop: Ctrl-C)")
             announced = True
         if triton is not None and triton.poll() is not None:
             ended.set()

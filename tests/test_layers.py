@@ -50,6 +50,7 @@ def offences(under: str, forbidden: tuple[str, ...], but: tuple[str, ...] = ()) 
         ("service/postprocess.py", ("fastapi", "starlette", "grpc", "service.api")),
         ("service/admission.py", ("fastapi", "starlette", "grpc", "service.api")),
         ("service/triton/", ("fastapi", "starlette", "service.api", "service.pipeline")),
+        ("service/board/", ("fastapi", "starlette", "grpc", "service.api", "service.triton")),
         ("service/errors.py", ("service", "core", "fastapi", "starlette", "grpc")),
         ("service/settings.py", ("service", "core", "fastapi", "grpc")),
         ("service/schemas.py", ("service", "core", "fastapi", "grpc")),
