@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev setup-train run test test-train lint loadtest engines peers clean
+.PHONY: prove-image lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +28,7 @@ setup-dev: setup $(VENV)/dev.done ## and what the tests need
 setup-train: $(VENV)/train.done ## PyTorch and the training side, into .venv
 
 test: setup-dev lint ## the tests, with a real Triton
-	$(BIN)/python -m pytest -m "not train" $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m "not train and not image" $(PYTEST_OPTIONS)
 
 test-train: setup-dev $(VENV)/train.done ## the tests of the training side
 	$(BIN)/python -m pytest -m train $(PYTEST_OPTIONS)
@@ -38,6 +39,23 @@ peers: setup $(VENV)/peers.done ## ours beside a hand-written service and LitSer
 loadtest: setup $(VENV)/loadtest.done ## start the service, load it for two minutes, and judge it
 	$(BIN)/sub50 loadtest verdict --serve --rate $(RATE) --duration $(DURATION) \
 	  --scenario $(SCENARIO) --report build/loadtest $(LOADTEST_OPTIONS)
+
+prove-image: $(VENV)/dev.done ## carry the Dockerfile out and run what it makes (root, mmdebstrap)
+	REQUIRE_IMAGE=1 $(BIN)/python -m pytest -m image $(PYTEST_OPTIONS)
+
+LISTS := deploy/docker/requirements
+LOCK = $(BIN)/uv pip compile --quiet --no-header --generate-hashes --constraints constraints.txt \
+  --python-version 3.11 --python-platform x86_64-manylinux_2_35 --index-url https://pypi.org/simple
+NO_TRITON := --overrides $(LISTS)/without-triton.in
+NO_ENGINES := --overrides $(LISTS)/without-engines.in
+
+lock: $(VENV)/audit.done ## write the images' lists of packages anew, with their hashes
+	$(LOCK) pyproject.toml $(NO_TRITON) $(NO_ENGINES) -o $(LISTS)/api.txt
+	$(LOCK) pyproject.toml $(NO_TRITON) -o $(LISTS)/engines.txt
+	$(LOCK) pyproject.toml --extra loadtest $(NO_TRITON) $(NO_ENGINES) -o $(LISTS)/loadtest.txt
+	$(LOCK) pyproject.toml -o $(LISTS)/all-in-one.txt
+	$(LOCK) $(LISTS)/build.in -o $(LISTS)/build.txt
+	$(LOCK) --no-deps $(LISTS)/encoder.in -o $(LISTS)/encoder.txt
 
 lint: $(VENV)/dev.done ## style and types
 	$(BIN)/ruff check .
@@ -69,6 +87,11 @@ $(VENV)/loadtest.done: pyproject.toml constraints.txt $(VENV)/serve.done
 $(VENV)/train.done: pyproject.toml constraints.txt $(VENV)/serve.done
 	@echo "installing PyTorch and the training side …"
 	@$(PIP) install -c constraints.txt -e '.[train]'
+	@touch $@
+
+$(VENV)/audit.done: pyproject.toml constraints.txt $(VENV)/serve.done
+	@echo "installing what looks after the packages that ship …"
+	@$(PIP) install -c constraints.txt -e '.[audit]'
 	@touch $@
 
 $(VENV)/peers.done: pyproject.toml constraints.txt $(VENV)/serve.done
