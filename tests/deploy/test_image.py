@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from service.triton.server import EmbeddedTriton
-from tests.deploy.conftest import ROOT
+from tests.deploy.conftest import DEPLOY, ROOT, load
 from tests.deploy.plain_image import Builder, Image, enter, make_base
 from tests.deploy.running import answers, free_port, wait_for
 
@@ -168,6 +168,27 @@ def test_all_in_one_answers_by_itself(builder: Builder, tmp_path: Path) -> None:
         check_confined(process)
         check_answers(port)
         assert within(image, list(image.healthcheck), tmp_path / "c", SUB50_PORT=str(port)) == 0
+
+
+def test_engines_are_delivered_for_a_gpu(builder: Builder, engines: Path, tmp_path: Path) -> None:
+    """As `engines-gpu` of compose.yaml does; whether a GPU then runs them is not shown."""
+    folder = tmp_path / "delivered"
+    folder.mkdir()
+    os.chown(folder, 10001, 10001)
+    image = builder.make("engines")
+    command = load(DEPLOY / "compose.yaml")["services"]["engines-gpu"]["command"]
+    words, outer = enter(
+        image,
+        [*image.entrypoint, *command],
+        tmp_path / "engines",
+        volumes={"/models": (engines, "ro"), "/delivered": (folder, "rw")},
+        network=False,
+    )
+    done = subprocess.run(words, env=outer, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "KIND_GPU" in (folder / MODEL / "config.pbtxt").read_text(encoding="utf-8")
+    before, after = (path / MODEL / "1/model.onnx" for path in (engines, folder))
+    assert before.read_bytes() == after.read_bytes()
 
 
 def test_load_is_offered_and_judged(builder: Builder, engines: Path, tmp_path: Path) -> None:
