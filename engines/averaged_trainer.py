@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from engines.merge import METADATA_KEY
+from engines.whole_file import whole_file
 
 Weights = dict[str, torch.Tensor]
 
@@ -131,9 +132,5 @@ def write_half(
     """
     half = {n: t.detach().cpu().to(torch.float16).contiguous() for n, t in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_bytes(save(half, {METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from engines.depth_curve import Curve, Row
 from engines.timing import TIMED_SHAPES
+from engines.whole_file import whole_file
 
 PLOT_FILE = "curve.svg"
 REPORT_FILE = "report.json"
@@ -74,9 +75,8 @@ def write_curve_plot(curve: Curve, path: Path) -> None:
         _draw(panel, curve, shape)
     panels[0].set_ylabel("right labels of the INT8 engine, %")
     panels[0].legend(title="numbers: layers; dotted: a point below the teacher", loc="lower left")
-    partial = path.with_name(f"{path.name}.partial")
-    figure.savefig(partial, format="svg", metadata={"Date": None})
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="svg", metadata={"Date": None})
 
 
 def _draw(panel: Any, curve: Curve, shape: tuple[int, int]) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from engines.speed import LOAD_SHARE, Price
 from engines.tracking import tracked
 from engines.tracking_store import NONE, is_installed
 from engines.unquantized import write_twin
+from engines.whole_file import whole_file
 
 REPORTS = Path("runs") / "evaluate"
 # What --against calls the unquantized graph of the engine itself.
@@ -174,15 +175,12 @@ def _write(
 ) -> None:
     """Write the page, then the record; each whole or not at all."""
     text = json.dumps(record, indent=2, ensure_ascii=False)
-    partial = target / f".{EVALUATION_FILE}.partial"
     try:
         target.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text + "\n", encoding="utf-8")
-        write_page(target / PAGE_FILE, title, banner, sections)
-        partial.replace(target / EVALUATION_FILE)
+        with whole_file(target / EVALUATION_FILE) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
+            write_page(target / PAGE_FILE, title, banner, sections)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise EngineError(f"--report {target} cannot be written to: {error.strerror}") from error
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from engines.whole_file import whole_file
+
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
@@ -60,9 +62,8 @@ def write_page(path: Path, title: str, banner: Banner | None, sections: Sequence
         title=title, banner=banner, sections=sections
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
     return path
 
 

@@ -24,6 +24,7 @@ from engines.calibrate import watched
 from engines.checksums import value_sha256
 from engines.errors import DataError
 from engines.measure import feed, open_session
+from engines.whole_file import whole_file
 
 RECORD_FILE, LOGITS_FILE, HIDDEN_FILE = "answers.json", "logits.npy", "hidden.npy"
 TOKENS_PER_RUN = 4096
@@ -155,6 +156,5 @@ def _read_record(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    partial = folder / f"{RECORD_FILE}.partial"
-    partial.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    partial.replace(folder / RECORD_FILE)
+    with whole_file(folder / RECORD_FILE) as partial:
+        partial.write_text(json.dumps(record) + "\n", encoding="utf-8")

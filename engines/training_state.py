@@ -11,6 +11,7 @@ import torch
 
 from engines.errors import DataError, EngineError
 from engines.recipe import Recipe
+from engines.whole_file import whole_file
 
 FILE = "checkpoint.pt"
 
@@ -22,12 +23,11 @@ def save_whole(state: dict[str, Any], folder: Path) -> None:
         EngineError: it cannot be written, most likely because the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path, partial = folder / FILE, folder / f"{FILE}.partial"
+    path = folder / FILE
     try:
-        torch.save(state, partial)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            torch.save(state, partial)
     except (OSError, RuntimeError) as error:  # the latter is PyTorch's, for a full disk
-        partial.unlink(missing_ok=True)
         raise EngineError(
             f"cannot write the checkpoint {path}: {error}; is the disk full? What was trained "
             "before this epoch is kept"

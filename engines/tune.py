@@ -35,6 +35,7 @@ from engines.record import Ingredients, machine
 from engines.runtimes import DEFAULT, REFERENCE_FILE, Candidate, candidates, open_engine
 from engines.tune_choose import fitted_line, winner
 from engines.tune_report import Tuned
+from engines.whole_file import whole_file
 
 DEFAULT_LENGTHS = "25:0.7,128:0.3"
 DEFAULT_SECONDS = 1.2
@@ -182,9 +183,8 @@ def apply(tuned: Tuned, spec: ModelSpec, repository: Path, reference: Path) -> N
     version = repository / spec.name / VERSION
     card = card_of(spec, repository)
     if candidate.engine_file == REFERENCE_FILE:
-        partial = version / f".{REFERENCE_FILE}.partial"
-        shutil.copyfile(reference, partial)
-        partial.replace(version / REFERENCE_FILE)
+        with whole_file(version / REFERENCE_FILE) as partial:
+            shutil.copyfile(reference, partial)
     tuning = Tuning(
         backend=candidate.backend,
         precision=candidate.precision,
@@ -249,6 +249,5 @@ def card_of(spec: ModelSpec, repository: Path) -> EngineCard:
 
 def write_config(path: Path, text: str) -> None:
     """Replace a config.pbtxt, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
