@@ -22,6 +22,7 @@ from engines.measure import (
     feed,
     invariance_of,
     no_labels,
+    score_drift,
 )
 
 SMALLEST_SPREAD = 1e-6
@@ -66,14 +67,7 @@ class Scores:
 
     def drift(self, reference: Floats, answered: Floats) -> Drift:
         """Change of scores against the unquantized graph."""
-        change = np.abs(reference - answered).max(axis=1)
-        changed = (self.labels(reference) != self.labels(answered)).any(axis=1)
-        return Drift(
-            texts=len(reference),
-            mean_change=float(change.mean()),
-            largest_change=float(change.max()),
-            labels_changed=int(changed.sum()),
-        )
+        return score_drift(reference, answered, self.labels)
 
     def invariance(
         self, engine: Engine, rows: Rows, alone: Floats, max_tokens: int, limit: float

@@ -52,6 +52,14 @@ def test_drift_of_vectors_is_one_minus_cosine() -> None:
     assert found.largest_change == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("output", ["logits", "embedding"])
+def test_answers_that_are_no_numbers_are_not_taken_for_equal(output: str) -> None:
+    reference = np.array([[0.6, 0.4], [0.9, 0.1]], dtype=np.float32)
+    found = drift(reference, np.full_like(reference, np.nan), output)
+    assert np.isnan(found.mean_change)
+    assert np.isnan(found.largest_change)
+
+
 def test_accuracy_stands_beside_the_reference() -> None:
     labels = np.array([0, 1, 1, 0])
     right = np.eye(2, dtype=np.float32)[labels]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.buckets import bucket_length
 from engines.measure import Floats
 from engines.scores import Scores, labels_matrix, scores_for
 
@@ -36,6 +37,19 @@ def test_an_engine_that_sees_padding_is_caught(problem_type: Any) -> None:
         scores = scores_for(problem_type, engine, ROWS)
         found = scores.invariance(engine, ROWS, scores.alone(engine, ROWS), 128, 2e-3)
         assert (found.largest_change > 2e-3) is moves
+
+
+def test_padding_that_gives_no_numbers_is_caught() -> None:
+    class Broken(SumEngine):
+        def run(self, names: None, feed: dict[str, NDArray[np.int64]], /) -> list[Floats]:
+            (answer,) = super().run(names, feed)
+            rows, length = feed["input_ids"].shape
+            padded = rows == 1 and length > bucket_length(int(feed["attention_mask"].sum()))
+            return [np.full_like(answer, np.nan) if padded else answer]
+
+    scores = Scores("single_label")
+    found = scores.invariance(Broken(), ROWS, scores.alone(Broken(), ROWS), 128, 2e-3)
+    assert np.isnan(found.largest_change)
 
 
 def test_no_text_is_padded_beyond_what_the_model_takes() -> None:
