@@ -143,7 +143,8 @@ def test_a_collector_that_is_away_slows_nobody_and_is_told_of_once(
                 answered += 1
             begun = time.monotonic()
         assert time.monotonic() - begun < 6
-    assert answered > 50
+    # Each would have taken a second, had it waited for the exporter.
+    assert answered > 10
     [line] = told()
     assert f"OTEL_EXPORTER_OTLP_ENDPOINT there (http://{nobody})" in line
 
