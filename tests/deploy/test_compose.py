@@ -23,6 +23,7 @@ SERVICES: dict[str, dict[str, Any]] = STACK["services"]
 PROFILES = ("cpu", "gpu", "loadtest")
 # They end; the others stay.
 ONE_SHOT = {"engines", "engines-gpu"}
+PASSWORD = "GRAFANA_ADMIN_PASSWORD"
 HOW = "`apt-get install docker-compose`, or Docker's plugin"
 
 
@@ -39,20 +40,29 @@ def compose_command() -> list[str]:
     pytest.skip(f"Compose is not installed: {HOW}")
 
 
-def config(path: Path, *profiles: str) -> subprocess.CompletedProcess[str]:
-    """What Compose makes of a file."""
+def config(path: Path, *profiles: str, **given: str) -> subprocess.CompletedProcess[str]:
+    """What Compose makes of a file; `given` are variables of its environment."""
+    outer = {name: value for name, value in os.environ.items() if name != PASSWORD}
     chosen = [word for profile in profiles for word in ("--profile", profile)]
     command = [*compose_command(), "--file", str(path), *chosen, "config"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=outer | given, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_compose_takes_it(profile: str) -> None:
-    done = config(COMPOSE, profile)
+    done = config(COMPOSE, profile, **{PASSWORD: "secret"})
     assert done.returncode == 0, done.stderr
     merged = yaml.safe_load(done.stdout)["services"]
     expected = {n for n, s in SERVICES.items() if profile in s.get("profiles", [profile])}
     assert set(merged) >= expected
+    assert merged["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "secret"
+
+
+def test_compose_asks_for_the_password() -> None:
+    done = config(COMPOSE)
+    assert done.returncode != 0
+    assert PASSWORD in done.stderr
+    assert "choose a password" in done.stderr
 
 
 def test_compose_refuses_what_is_no_setting(tmp_path: Path) -> None:
@@ -183,7 +193,7 @@ def test_only_what_makes_engines_writes_them() -> None:
 
 def test_files_are_there_and_cannot_be_written() -> None:
     binds = [v for s in SERVICES.values() for v in s.get("volumes", []) if v.startswith(".")]
-    assert len(binds) == 3
+    assert len(binds) == 5
     for bind in binds:
         source, _, mode = bind.split(":")
         assert (DEPLOY / source).exists(), source
