@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev setup-train run test test-train lint loadtest engines peers clean
-.PHONY: prove-image lock
+.PHONY: prove-image lock sbom audit licences
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,30 @@ lock: $(VENV)/audit.done ## write the images' lists of packages anew, with their
 	$(LOCK) pyproject.toml -o $(LISTS)/all-in-one.txt
 	$(LOCK) $(LISTS)/build.in -o $(LISTS)/build.txt
 	$(LOCK) --no-deps $(LISTS)/encoder.in -o $(LISTS)/encoder.txt
+
+# What ships in any of the images, installed as they install it.
+SHIPPED := build/shipped
+SHIPPED_LISTS := -r $(LISTS)/all-in-one.txt -r $(LISTS)/loadtest.txt
+
+$(SHIPPED)/done: $(wildcard $(LISTS)/*.txt) | $(VENV)/bin/python
+	@echo "installing what the images ship into $(SHIPPED) …"
+	@rm -rf $(SHIPPED)
+	@$(PYTHON) -m venv --without-pip $(SHIPPED)
+	@$(PIP) --python $(SHIPPED)/bin/python install --require-hashes --no-deps --only-binary :all: \
+	  $(SHIPPED_LISTS)
+	@touch $@
+
+sbom: $(VENV)/audit.done $(SHIPPED)/done ## a bill of materials of what ships: build/sbom.json (CycloneDX)
+	$(BIN)/cyclonedx-py environment $(SHIPPED)/bin/python --pyproject pyproject.toml \
+	  --mc-type application --output-reproducible --of JSON -o build/sbom.json
+
+licences: $(VENV)/audit.done $(SHIPPED)/done ## write deploy/docker/THIRD_PARTY_LICENSES.md anew
+	$(BIN)/pip-licenses --python $(SHIPPED)/bin/python --with-system --from=mixed --with-urls \
+	  --format=markdown --output-file deploy/docker/THIRD_PARTY_LICENSES.md
+
+# Strict: what could not be asked for counts as a failure, never as clean.
+audit: $(VENV)/audit.done ## ask for known holes in what ships (asks PyPI, so it needs the network)
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip $(SHIPPED_LISTS) -r $(LISTS)/build.txt
 
 lint: $(VENV)/dev.done ## style and types
 	$(BIN)/ruff check .
