@@ -18,6 +18,7 @@ import pytest
 from benchmarks.one_client import measure as measure_one_client
 from core.tokenizer import TextTokenizer
 from engines.measure import answers_alone, open_session
+from loadtest.peers import servers
 from loadtest.peers.bench import served_runtime
 from loadtest.peers.engine import DEFAULT_MODEL, Engine
 from loadtest.peers.servers import (
@@ -102,7 +103,11 @@ def test_an_engine_that_is_not_built_is_named(tmp_path: Path) -> None:
         Engine(tmp_path, threads=1)
 
 
-def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its workers are started again and again, so it is waited for to the end.
+    monkeypatch.setattr(servers, "START_SECONDS", 20)
     with (
         pytest.raises(PeerError, match=r"(?s)handwritten did not start.*model\.onnx is missing"),
         running(HANDWRITTEN, "--model", str(tmp_path)),
