@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from service.trace import EngineAsked, Metadata, RequestEnd, Trace
+from service.tracing_start import ENDPOINTS
 
 METHOD = "inference.GRPCInferenceService/ModelInfer"
 # Spans that wait are sent at the end for so long; a collector that is away keeps nobody.
@@ -173,8 +174,7 @@ class OtelTrace:
 
 def endpoint() -> str:
     """Where spans go, as the environment has it, or OpenTelemetry's default."""
-    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-    named = (os.environ.get(name) for name in names)
+    named = (os.environ.get(name) for name in ENDPOINTS)
     return next((value for value in named if value), trace_exporter.DEFAULT_ENDPOINT)
 
 
