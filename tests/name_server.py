@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Sequence
 
 import dns.flags
@@ -11,33 +10,29 @@ import dns.message
 import dns.rdatatype
 import dns.rrset
 
+from tests.background import Background
+
 NAME = "triton.test."
 POLL_SECONDS = 0.1
 ANY_DATAGRAM_BYTES = 1 << 16
 
 
-class NameServer:
+class NameServer(Background):
     """Answers for `triton.test` with the IPv4 `addresses` of the moment, in a thread."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
+        super().__init__()
         self.addresses = list(addresses)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(POLL_SECONDS)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
     def target(self, port: int) -> str:
         """What gRPC is told: the name server, the name, and the port at all its addresses."""
         return f"dns://127.0.0.1:{self._socket.getsockname()[1]}/{NAME.rstrip('.')}:{port}"
 
-    def __enter__(self) -> NameServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         self._socket.close()
 
     def _run(self) -> None:

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.background import Background
+
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
@@ -123,22 +125,13 @@ class Webhook:
         return next(matching, None)
 
 
-class Pulse:
+class Pulse(Background):
     """Stops processes and lets them go on, again and again: they are slow, and not dead."""
 
     def __init__(self, pids: set[int], stopped_seconds: float, going_seconds: float) -> None:
+        super().__init__()
         self._pids = pids
         self._turns = ((signal.SIGSTOP, stopped_seconds), (signal.SIGCONT, going_seconds))
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Pulse:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
     def _run(self) -> None:
         try:

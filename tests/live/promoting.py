@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.versions import read_served
-from tests.live.test_stack import ROOT, SUB50, Stack, free_port
+from tests.background import SteadyLoad
+from tests.deploy.running import free_port
+from tests.live.test_stack import ROOT, SUB50, Stack
 
 BUILT = ROOT / "model_repository" / "sentiment"
 RATE = 50
@@ -86,34 +86,17 @@ class Answered:
     score: float
 
 
-class Load:
+class Load(SteadyLoad):
     """Requests at a steady rate, whether or not earlier ones were answered."""
 
     def __init__(self, url: str, texts: Sequence[str] = TEXTS) -> None:
+        super().__init__(RATE)
         self.url = url
         self.texts = texts
         self.answers: list[Answered] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Load:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        begun = time.monotonic()
-        with ThreadPoolExecutor(64) as pool:
-            number = 0
-            while not self._stop.is_set():
-                time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
-                pool.submit(self._ask, number % len(self.texts))
-                number += 1
-
-    def _ask(self, text: int) -> None:
+    def _ask(self, number: int) -> None:
+        text = number % len(self.texts)
         sent = time.monotonic()
         try:
             answer = classify(self.url, self.texts[text])

@@ -12,8 +12,9 @@ import pytest
 from core.card import ENGINE_FILE, TOKENIZER_FILE, read_card
 from core.tokenizer import TextTokenizer, pad
 from engines.measure import feed, open_session
+from tests.deploy.running import free_port
 from tests.engines.tiny_checkpoints import LABELS, write_checkpoint
-from tests.live.test_stack import ROOT, SUB50, Stack, free_port
+from tests.live.test_stack import ROOT, SUB50, Stack
 
 pytest.importorskip("torch", reason="the training side is not installed; run `make setup-train`")
 pytestmark = [pytest.mark.live, pytest.mark.train]

@@ -21,7 +21,8 @@ from tests.deploy.manifests import (
     pod_of,
     rendered,
 )
-from tests.live.test_stack import ROOT, SUB50, free_port
+from tests.deploy.running import free_port
+from tests.live.test_stack import ROOT, SUB50
 
 pytestmark = pytest.mark.live
 READY_SECONDS = 30.0

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from core.card import ENGINE_FILE
+from tests.background import SteadyLoad
 from tests.deploy.running import answers, free_port, running, wait_for
 from tests.live.test_stack import ROOT, SUB50, descendants_of, executions
 from tests.name_server import NameServer
@@ -50,33 +50,17 @@ class Asked:
     status: int
 
 
-class SteadyLoad:
+class Clients(SteadyLoad):
     """Requests at a steady rate, whether or not earlier ones were answered."""
 
     def __init__(self, url: str) -> None:
+        super().__init__(RATE)
         self._request = urllib.request.Request(
             f"{url}/v1/classify", json.dumps({"input": TEXT}).encode()
         )
         self.asked: list[Asked] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> SteadyLoad:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        begun, number = time.monotonic(), 0
-        with ThreadPoolExecutor(64) as pool:
-            while not self._over.wait(max(0.0, begun + number / RATE - time.monotonic())):
-                pool.submit(self._ask)
-                number += 1
-
-    def _ask(self) -> None:
+    def _ask(self, _number: int) -> None:
         sent = time.monotonic()
         try:
             with urllib.request.urlopen(self._request, timeout=60) as answer:
@@ -176,7 +160,7 @@ def test_each_does_its_share_as_one_is_killed_one_joins_one_ends(
             starting = [triton(address, ports, repository, tmp_path) for address in addresses]
             tritons = list(pool.map(stack.enter_context, starting))
         url = stack.enter_context(api(names.target(ports.grpc), repository, tmp_path))
-        load = stack.enter_context(SteadyLoad(url))
+        load = stack.enter_context(Clients(url))
         time.sleep(2)
 
         assert shares(tritons, WATCHED_SECONDS) == pytest.approx([1 / 3] * 3, abs=SHARE_POINTS)

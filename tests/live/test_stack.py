@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.deploy.running import free_port
+
 pytestmark = pytest.mark.live
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,12 +29,6 @@ READY_SECONDS = 60
 STOP_SECONDS = 20
 
 CONTRACT = (Path(__file__).parent / "contract.txt").read_text(encoding="utf-8")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Stack:

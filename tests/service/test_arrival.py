@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,10 @@ from service.errors import ServeError
 from service.triton import arrival as module
 from service.triton.arrival import arrival
 from service.triton.client import TritonClient
+from tests.deploy.running import free_port
 from tests.fake_triton import running_fake_triton
 
 WANTED = [("tiny", "1"), ("topics", "3")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def run(*options: str, repository: Path) -> str:
