@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -34,6 +35,9 @@ from service.triton.arrival import arrival
 from service.triton.client import TritonClient
 
 log = logging.getLogger("sub50.app")
+# How long another thread of ours may keep the event loop waiting whenever it wants to go on. With
+# Python's 5 ms, requests that met a reading of /metrics took 44 ms longer in P99; with this, 6.
+SWITCH_SECONDS = 0.0005
 
 
 def create_app(
@@ -69,6 +73,8 @@ def create_app(
         # measured); frozen, these objects are never walked again.
         gc.collect()
         gc.freeze()
+        switch_seconds = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
         lag.start()
         async with (
             live_board.running(),
@@ -77,6 +83,7 @@ def create_app(
         ):
             yield
         lag.stop()
+        sys.setswitchinterval(switch_seconds)
         gc.unfreeze()
         await client.close()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry
@@ -17,6 +20,7 @@ def router(probe: ReadinessProbe, registry: CollectorRegistry, exemplars: bool) 
     them, get it.
     """
     routes = APIRouter(tags=["health"])
+    one_reader_at_a_time = asyncio.Lock()
 
     @routes.get("/livez", summary="The process answers", response_class=PlainTextResponse)
     async def livez() -> PlainTextResponse:
@@ -34,9 +38,12 @@ def router(probe: ReadinessProbe, registry: CollectorRegistry, exemplars: bool) 
     @routes.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics(request: Request) -> Response:
         probe.refresh()
-        if not exemplars:
-            return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-        encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), media_type=media_type)
+        encode: Callable[[CollectorRegistry], bytes] = generate_latest
+        media_type = CONTENT_TYPE_LATEST
+        if exemplars:
+            encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        # Writing a hundred histograms takes tens of milliseconds, too long for the event loop.
+        async with one_reader_at_a_time:
+            return Response(await asyncio.to_thread(encode, registry), media_type=media_type)
 
     return routes

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import grpc
-from prometheus_client import CollectorRegistry
+import httpx2
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.registry import Collector
 
+from service.api import health
 from service.metrics import REQUEST_EDGES_SECONDS, Metrics
+from service.readiness import ReadinessProbe
 from tests.service.conftest import Service, StartService
 
 README = Path(__file__).parent.parent.parent / "README.md"
@@ -70,6 +77,45 @@ def test_a_triton_that_hangs_does_not_hold_up_the_metrics(start_service: StartSe
     assert time.monotonic() - begun < 3  # each probe would take a second
     ready = 'sub50_engine_ready{model="topics"}'
     until(lambda: values(service).get(ready) == 0)
+
+
+class TakesLong(Collector):
+    """Metrics that keep whoever reads them for 0.2 s."""
+
+    def collect(self) -> Iterator[Metric]:
+        if self.asked:
+            time.sleep(0.2)
+        self.asked = True  # the registry asks once for the names alone
+        yield Metric("slow", "Takes long to read.", "gauge")
+
+    asked = False
+
+
+class Unasked:
+    """Stands where the probe does, and is not needed."""
+
+    def refresh(self) -> None:
+        """Do nothing."""
+
+
+def test_requests_go_on_while_metrics_are_written() -> None:
+    registry = CollectorRegistry()
+    registry.register(TakesLong())
+    app = FastAPI()
+    app.include_router(health.router(cast("ReadinessProbe", Unasked()), registry, exemplars=False))
+    ended: list[str] = []
+
+    async def ask(client: httpx2.AsyncClient, path: str) -> None:
+        assert (await client.get(path)).status_code == 200
+        ended.append(path)
+
+    async def ask_both() -> None:
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://a") as client:
+            await asyncio.gather(ask(client, "/metrics"), ask(client, "/livez"))
+
+    asyncio.run(ask_both())
+    assert ended == ["/livez", "/metrics"]
 
 
 def test_the_readme_names_every_metric() -> None:
