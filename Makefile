@@ -50,10 +50,10 @@ NO_TRITON := --overrides $(LISTS)/without-triton.in
 NO_ENGINES := --overrides $(LISTS)/without-engines.in
 
 lock: $(VENV)/audit.done ## write the images' lists of packages anew, with their hashes
-	$(LOCK) pyproject.toml $(NO_TRITON) $(NO_ENGINES) -o $(LISTS)/api.txt
+	$(LOCK) pyproject.toml --extra otel $(NO_TRITON) $(NO_ENGINES) -o $(LISTS)/api.txt
 	$(LOCK) pyproject.toml $(NO_TRITON) -o $(LISTS)/engines.txt
 	$(LOCK) pyproject.toml --extra loadtest $(NO_TRITON) $(NO_ENGINES) -o $(LISTS)/loadtest.txt
-	$(LOCK) pyproject.toml -o $(LISTS)/all-in-one.txt
+	$(LOCK) pyproject.toml --extra otel -o $(LISTS)/all-in-one.txt
 	$(LOCK) $(LISTS)/build.in -o $(LISTS)/build.txt
 	$(LOCK) --no-deps $(LISTS)/encoder.in -o $(LISTS)/encoder.txt
 

@@ -19,10 +19,10 @@ LISTS = ROOT / "deploy" / "docker" / "requirements"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # For each list, what it leaves out and which extras it has: as in the Makefile's `lock`.
 LOCKED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "api": (("without-triton", "without-engines"), ()),
+    "api": (("without-triton", "without-engines"), ("otel",)),
     "engines": (("without-triton",), ()),
     "loadtest": (("without-triton", "without-engines"), ("loadtest",)),
-    "all-in-one": ((), ()),
+    "all-in-one": ((), ("otel",)),
 }
 # What the images run on.
 IMAGE = {
