@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    WithJsonSchema,
+    field_validator,
+)
 
 
 def _listed(value: object) -> object:
@@ -14,6 +22,8 @@ def _listed(value: object) -> object:
 
 Texts = Annotated[
     list[str],
+    # One wrong text is told; an error for each of thousands would cost more than any answer.
+    FailFast(),
     BeforeValidator(_listed),
     WithJsonSchema(
         {

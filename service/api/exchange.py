@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 from fastapi import Request, Response
 from pydantic import BaseModel, SecretStr, ValidationError
-from starlette.requests import ClientDisconnect
 
+from service.api.body import announced_bytes, read_body, require_few_values
 from service.api.loop_lag import LoopLag
 from service.api.presence import given_up_when_gone
 from service.api.request_log import RequestLog
@@ -28,7 +26,6 @@ from service.errors import (
     MalformedBody,
     RequestError,
     Sub50Error,
-    TooLarge,
     Unauthorized,
 )
 from service.metrics import Metrics
@@ -43,10 +40,6 @@ REQUEST_ID = "X-Request-ID"
 TIMEOUT = "X-Request-Timeout-Ms"
 # Longer or stranger ids would end up in logs and headers, so they are replaced by one of ours.
 ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-# So much of a body that is too large is read and dropped before the answer. A connection that is
-# closed with unread data is reset, and the client may lose the answer.
-DROPPED_BYTES = 16 * 2**20
-DROPPED_SECONDS = 1.0
 
 
 class Exchange:
@@ -87,8 +80,9 @@ class Exchange:
         try:
             self.authorize(request)
             call.caller_timeout_ms = _caller_timeout_ms(request)
-            self._refuse_early(call, _announced_bytes(request))
+            self._refuse_early(call, announced_bytes(request))
             body = await read_body(request, self._settings.max_body_bytes)
+            require_few_values(body, self._settings.max_inputs)
             content = await self._handled(request, handle, parse(schema, body), call)
             status = 200
             headers = {REQUEST_ID: call.request_id, **_timing(call)}
@@ -175,47 +169,6 @@ def _caller_timeout_ms(request: Request) -> float | None:
         message = f"must be a positive number of milliseconds, not {text[:40]!r}"
         raise InvalidFields([FieldError(f"header.{TIMEOUT}", message)])
     return value
-
-
-def _announced_bytes(request: Request) -> int | None:
-    """The body's size as its header has it; None for a chunked body."""
-    announced = request.headers.get("content-length", "")
-    return int(announced) if announced.isdecimal() else None
-
-
-async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """The whole body, chunked or not.
-
-    Raises:
-        TooLarge: it is over `limit_bytes`; nothing beyond the limit is kept.
-        ClientGone: the client closed the connection before all of it had come.
-    """
-    body = bytearray()
-    try:
-        if (_announced_bytes(request) or 0) <= limit_bytes:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit_bytes:
-                    break
-            else:
-                return bytes(body)
-    except ClientDisconnect:
-        raise ClientGone("the client closed the connection") from None
-    await _drop_rest(request)
-    raise TooLarge("body", f"over the limit of {limit_bytes} bytes")
-
-
-async def _drop_rest(request: Request) -> None:
-    """Read what still comes of a body, within bounds, and forget it."""
-    if request.headers.get("expect", "").lower() == "100-continue":
-        return  # the client waits for leave to send it
-    left_bytes, more = DROPPED_BYTES, True
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DROPPED_SECONDS):
-            while more and left_bytes > 0:
-                message = await request.receive()
-                left_bytes -= len(message.get("body", b""))
-                more = message.get("more_body", False)
 
 
 def parse(schema: type[RequestT], body: bytes) -> RequestT:
