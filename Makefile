@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev setup-train run test test-train lint loadtest engines peers clean
-.PHONY: prove-image lock sbom audit licences
+.PHONY: prove-image lock sbom audit licences chaos
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ peers: setup $(VENV)/peers.done ## ours beside a hand-written service and LitSer
 loadtest: setup $(VENV)/loadtest.done ## start the service, load it for two minutes, and judge it
 	$(BIN)/sub50 loadtest verdict --serve --rate $(RATE) --duration $(DURATION) \
 	  --scenario $(SCENARIO) --report build/loadtest $(LOADTEST_OPTIONS)
+
+chaos: setup ## break the service in every way under load; writes RELIABILITY.md
+	$(BIN)/python -m chaos --write $(CHAOS_OPTIONS)
 
 prove-image: $(VENV)/dev.done ## carry the Dockerfile out and run what it makes (root, mmdebstrap)
 	REQUIRE_IMAGE=1 $(BIN)/python -m pytest -m image $(PYTEST_OPTIONS)

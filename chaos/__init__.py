@@ -1,0 +1,1 @@
+"""Breaks a running service on purpose, under load, and says what became of every request."""
