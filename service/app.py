@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from starlette.exceptions import HTTPException
 
 from service.api import board, compat, health, v1
+from service.api.access import Access
 from service.api.direct import DirectPaths
 from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.api.loop_lag import LoopLag
@@ -56,14 +57,15 @@ def create_app(
     for each request.
 
     Raises:
-        ServeError: the repository has no models or one lacks its engine.
+        ServeError: the repository has no models, one lacks its engine, or keys cannot be used.
     """
     models = ModelCatalog.load(settings.repository)
     metrics = _metrics(models)
+    access = Access(settings, metrics)
     client = TritonClient(triton_target)
     pipeline = Pipeline(models, client, metrics, settings, instances or {})
     lag = LoopLag()
-    exchange = Exchange(settings, metrics, pipeline.refuse_early, lag, tracing)
+    exchange = Exchange(settings, metrics, access, pipeline.refuse_early, lag, tracing)
     probe = ReadinessProbe(models.all, client, metrics, settings.readiness_seconds)
     live_board = LiveBoard(settings, models.all, probe, metrics)
 
@@ -78,6 +80,7 @@ def create_app(
         lag.start()
         async with (
             live_board.running(),
+            access.following(),
             expected(client, models, settings, give_up),
             promotions(hosted, settings, pipeline, metrics),
         ):

@@ -11,7 +11,8 @@ from typing import Literal
 from service.errors import DeadlineExceeded
 from service.trace import Trace
 
-RequestClass = Literal["interactive", "bulk"]
+# Limited: over the rate of its key, and so never begun.
+RequestClass = Literal["interactive", "bulk", "limited"]
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from loadtest.cli import loadtest_app
 from service.ask import DEFAULT_URL, AskError, ask, show_labels, show_summary
 from service.configuration import read_settings
 from service.errors import ServeError
+from service.keys.commands import keys_app
 from service.logs import log_lines
 from service.settings import ENVIRONMENT_PREFIX, Settings
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(engines_app, name="engines")
 app.add_typer(loadtest_app, name="loadtest")
+app.add_typer(keys_app, name="keys")
 stderr = Console(stderr=True)
 log = logging.getLogger("sub50.run")
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.errors import ServeError
+from service.keys.store import KeyStore
 from service.settings import ENVIRONMENT_PREFIX, Settings
 
 # Variables with our prefix that other commands than the service's read.
@@ -51,6 +52,7 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
             f"setting triton ({variable('triton')}): {settings.triton!r} is no gRPC target; it "
             "looks like 127.0.0.1:8001 or dns:///triton:8001"
         )
+    KeyStore(settings)  # not only once Triton has been started for nothing
     return settings
 
 
@@ -89,8 +91,7 @@ def _what_is_wrong(error: ValidationError) -> str:
     name = str(first["loc"][0]) if first["loc"] else "settings"
     message = first["msg"].removeprefix("Value error, ")
     told = f"setting {name} ({variable(name)}): {message}"
-    # Of a file of keys the input is the path until it is read, and a key from then on.
-    if name in SECRETS or len(first["loc"]) > 1:
+    if name in SECRETS:
         return f"{told}; its value is a secret, and not shown"
     told += f", got {str(first['input'])!r}"
     if LINK_VALUE.match(str(first["input"])):

@@ -6,6 +6,7 @@
     └── RequestError           one request cannot be answered
         ├── MalformedBody      the body is not JSON
         ├── Unauthorized       no key or a wrong one
+        ├── RateLimited        the holder of the key asks more often than it may
         ├── UnknownModel       no model of that name, or it does another task
         ├── TooLarge           the body, a text or the count of texts is over its limit
         ├── InvalidFields      a field has a wrong type or value
@@ -46,6 +47,14 @@ class MalformedBody(RequestError):
 
 class Unauthorized(RequestError):
     """The Authorization header holds no key or a wrong one."""
+
+
+class RateLimited(RequestError):
+    """The holder of the key asks more often than it may; nothing was begun."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnknownModel(RequestError):

@@ -35,6 +35,7 @@ class Metrics:
         self._declare_engines(registry)
         self._declare_promotions(registry)
         self._declare_readiness(registry)
+        self._declare_keys(registry)
 
     def request_series(self, route: str, model: str, request_class: str, status: int) -> Histogram:
         """The series of `sub50_request_duration_seconds` with these labels."""
@@ -201,5 +202,20 @@ class Metrics:
             "sub50_engine_ready",
             "1 where the model answered an inference when it was last asked, 0 where it did not.",
             ("model",),
+            registry=registry,
+        )
+
+    def _declare_keys(self, registry: CollectorRegistry) -> None:
+        self.key_requests = Counter(
+            "sub50_key_requests_total",
+            "Requests with a key, by its name: let in, or limited because it is used more often "
+            "than it may be.",
+            ("key", "result"),
+            registry=registry,
+        )
+        self.key_file_fault = Gauge(
+            "sub50_key_file_fault",
+            "1 where a file of keys cannot be used as it is, so that the keys of before count.",
+            ("setting",),
             registry=registry,
         )

@@ -22,6 +22,7 @@ class Problem:
 PROBLEMS: dict[type[errors.RequestError], Problem] = {
     errors.MalformedBody: Problem(400, "malformed-body", "The body is not valid JSON"),
     errors.Unauthorized: Problem(401, "unauthorized", "A valid API key is needed"),
+    errors.RateLimited: Problem(429, "rate-limited", "The key is used more often than it may be"),
     errors.UnknownModel: Problem(404, "unknown-model", "No such model for this task"),
     errors.TooLarge: Problem(413, "too-large", "The request is over a limit"),
     errors.InvalidFields: Problem(422, "invalid-fields", "A field is not valid"),
@@ -60,12 +61,14 @@ def body_of(error: errors.RequestError, request_id: str) -> dict[str, Any]:
         if error.predicted_ms is not None and error.allowed_ms is not None:
             body["predicted_ms"] = round(error.predicted_ms, 1)
             body["allowed_ms"] = round(error.allowed_ms, 1)
+    if isinstance(error, errors.RateLimited):
+        body["retry_after_seconds"] = error.retry_after_seconds
     return body
 
 
 def headers_of(error: errors.RequestError) -> dict[str, str]:
     """Headers that go with the body."""
-    if isinstance(error, errors.Refused):
+    if isinstance(error, errors.Refused | errors.RateLimited):
         return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": "Bearer"}

@@ -2,63 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENVIRONMENT_PREFIX = "SUB50_"
-MAX_KEY_FILE_BYTES = 1 << 20
-
-
-def read_keys(given: Any) -> Any:
-    """The keys in a file, one a line; blank lines and those that begin with # do not count.
-
-    Raises:
-        ValueError: it cannot be read, holds no key or a line that is none, or others may change it,
-            or read it though it belongs to the user that asks. No message holds a line.
-    """
-    if not isinstance(given, str | Path):
-        return given
-    path = Path(given)
-    try:
-        with path.open("rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise ValueError("is no file; name a file with one key a line")
-            content = file.read(MAX_KEY_FILE_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror
-        raise ValueError(
-            f"cannot be read ({reason}); name a file that this user may read"
-        ) from None
-    mode = about.st_mode
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ValueError("others than its owner may change it; take that away with `chmod 600`")
-    # A secret that is mounted for a process of another user has to be readable to all.
-    if mode & stat.S_IROTH and about.st_uid == os.geteuid():
-        raise ValueError("every user of this machine may read it; keep it to one with `chmod 600`")
-    if len(content) > MAX_KEY_FILE_BYTES:
-        raise ValueError("is over a megabyte; name a file with one key a line")
-    return _keys_in(content)
-
-
-def _keys_in(content: bytes) -> list[str]:
-    keys = []
-    for number, line in enumerate(content.splitlines(), 1):
-        key = line.strip()
-        if key and not key.startswith(b"#"):
-            if not all(0x21 <= byte <= 0x7E for byte in key):
-                raise ValueError(
-                    f"line {number} is no key: use printable ASCII without spaces, one key a line"
-                )
-            keys.append(key.decode("ascii"))
-    if not keys:
-        raise ValueError("holds no key; write one a line, or unset it to ask for none")
-    return keys
 
 
 def _not_empty(key: SecretStr) -> SecretStr:
@@ -129,10 +79,20 @@ class Settings(BaseSettings):
         8 << 20, ge=1, description="Bytes of one HTTP body; JSON escapes can make a text longer."
     )
     api_keys: tuple[Key, ...] = Field(
-        (), description="JSON list of keys, one of which callers must send; empty asks for none."
+        (),
+        description="JSON list of keys, one of which callers must send, each plain or as a line of "
+        "the file; empty asks for none.",
     )
-    api_keys_file: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(read_keys)] = Field(
-        (), description="File with more such keys, one a line, as container secrets are mounted."
+    api_keys_file: Path | None = Field(
+        None,
+        description="File with more such keys, a line `NAME sha256:HASH` each, as `sub50 keys new` "
+        "prints it; changes are taken over while serving.",
+    )
+    key_requests_per_second: float | None = Field(
+        None,
+        gt=0,
+        description="Requests a second that each name of a key may make, unless its line has "
+        "`rate=`; empty is no limit.",
     )
     readiness_seconds: float = Field(
         1.0, gt=0, description="How long an answer of /readyz is kept before Triton is asked again."
@@ -162,6 +122,6 @@ class Settings(BaseSettings):
     )
 
     @property
-    def keys(self) -> tuple[SecretStr, ...]:
-        """All keys, from wherever they came."""
-        return self.api_keys + self.api_keys_file
+    def asks_for_keys(self) -> bool:
+        """Whether callers have to send a key."""
+        return bool(self.api_keys) or self.api_keys_file is not None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import re
 import secrets
@@ -11,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from fastapi import Request, Response
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from service.api.access import Access
 from service.api.body import announced_bytes, read_body, require_few_values
 from service.api.loop_lag import LoopLag
 from service.api.presence import given_up_when_gone
@@ -24,9 +23,10 @@ from service.errors import (
     FieldError,
     InvalidFields,
     MalformedBody,
+    RateLimited,
+    Refused,
     RequestError,
     Sub50Error,
-    Unauthorized,
 )
 from service.metrics import Metrics
 from service.problems import MEDIA_TYPE, UNEXPECTED, body_of, headers_of, problem_of
@@ -49,18 +49,19 @@ class Exchange:
         self,
         settings: Settings,
         metrics: Metrics,
+        access: Access,
         refuse_early: Callable[[Call, int | None], None],
         lag: LoopLag,
         tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
+        self.authorize = access.authorize
         self._refuse_early = refuse_early
         self._metrics = metrics
         self._lag = lag
         self._log = RequestLog(settings)
         self._tracing = tracing
         metrics.loop_lag.set_function(lambda: lag.seconds)
-        self._key_digests = [_digest(key) for key in settings.keys]
 
     async def answer(
         self,
@@ -90,8 +91,11 @@ class Exchange:
         except RequestError as error:
             response = problem_response(error, call.request_id, _timing(call))
             status, failure = response.status_code, error
-            if status == 429:
-                self._metrics.refused.labels(getattr(error, "reason", "")).inc()
+            if isinstance(error, Refused):
+                self._metrics.refused.labels(error.reason).inc()
+            elif isinstance(error, RateLimited):
+                # Not the promise's doing: alerts on refusals leave it out by its class.
+                call.request_class = "limited"
         finally:
             self._observe(call, route, status)
             self._log.add(call, request.method, route, status, failure)
@@ -110,21 +114,6 @@ class Exchange:
             if call.is_late:  # a broken promise, whoever gave up first
                 raise DeadlineExceeded("the client left after the deadline") from None
             raise
-
-    def authorize(self, request: Request) -> None:
-        """Check the bearer token, where keys are configured.
-
-        Raises:
-            Unauthorized: there is no token or it is none of the keys.
-        """
-        if not self._key_digests:
-            return
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        digest = _digest(SecretStr(token.strip()))
-        # Every key is compared, each in constant time, so that timing tells nothing.
-        matches = [hmac.compare_digest(digest, known) for known in self._key_digests]
-        if scheme.lower() != "bearer" or not any(matches):
-            raise Unauthorized("send a valid key as `Authorization: Bearer KEY`")
 
     def _observe(self, call: Call, route: str, status: int) -> None:
         seconds = call.elapsed_seconds()
@@ -145,10 +134,6 @@ def _end_of(call: Call, status: int, error: RequestError | None) -> RequestEnd:
 
 def _timing(call: Call) -> dict[str, str]:
     return {"Server-Timing": call.server_timing()}
-
-
-def _digest(key: SecretStr) -> bytes:
-    return hashlib.sha256(key.get_secret_value().encode("utf-8", "surrogateescape")).digest()
 
 
 def request_id_of(request: Request) -> str:

@@ -66,7 +66,7 @@ class LiveBoard:
             promise_ms=promise_ms,
             top_edge_ms=1000 * REQUEST_EDGES_SECONDS[-1],
             interactive_tokens=settings.interactive_tokens,
-            keys_needed=bool(settings.keys),
+            keys_needed=settings.asks_for_keys,
             triton_answers=None if readiness is None else readiness.live,
             now=view.now_of(latest),
             windows=[
