@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from service.api import board, compat, health, v1
 from service.api.access import Access
 from service.api.direct import DirectPaths
+from service.api.document import describe
 from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.api.loop_lag import LoopLag
 from service.board.live import LiveBoard
@@ -98,6 +99,7 @@ def create_app(
         lifespan=lifespan,
         docs_url="/docs",
         redoc_url=None,
+        redirect_slashes=False,  # it would send clients to whatever host they named
         # It would look for an OpenTelemetry set-up at every request; metrics.py is what counts.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -109,6 +111,7 @@ def create_app(
     app.include_router(board.router(live_board))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected_problem)
+    describe(app, asks_for_keys=settings.asks_for_keys)
     return app
 
 

@@ -10,8 +10,8 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
+    RootModel,
     WithJsonSchema,
-    field_validator,
 )
 
 
@@ -20,6 +20,13 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is as whole as 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# A character that is white space neither to us nor to who reads the document: not all agree.
+TEXT: dict[str, Any] = {"type": "string", "pattern": r"[^\s\u001c-\u001f\u0085\ufeff]"}
 Texts = Annotated[
     list[str],
     # One wrong text is told; an error for each of thousands would cost more than any answer.
@@ -27,14 +34,32 @@ Texts = Annotated[
     BeforeValidator(_listed),
     WithJsonSchema(
         {
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
-            ],
+            "anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}],
             "description": "One text, or several.",
         }
     ),
 ]
+# The shapes that Text Embeddings Inference knows; a list of two texts is a pair, which none takes.
+TextOrBatch = Annotated[
+    str | list[str] | list[list[str]],
+    WithJsonSchema(
+        {
+            "anyOf": [
+                TEXT,
+                {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 1},
+                {
+                    "type": "array",
+                    "items": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 1},
+                    "minItems": 1,
+                },
+            ],
+            "description": '"text", ["text"], or a batch [["text"], ["text"]].',
+        }
+    ),
+]
+# The validator comes last, so that the document keeps the bound.
+Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class RequestModel(BaseModel):
@@ -48,8 +73,8 @@ class ClassifyRequest(RequestModel):
 
     input: Texts
     model: str = Field("sentiment", description="A model whose task is classify.")
-    top_k: int | None = Field(
-        None, ge=1, description="How many labels `scores` lists, best first; all by default."
+    top_k: Count | None = Field(
+        None, description="How many labels `scores` lists, best first; all by default."
     )
     truncate: Literal["right", "left", "error"] = Field(
         "right",
@@ -66,18 +91,11 @@ class SummarizeRequest(RequestModel):
 
     input: Texts
     model: str = Field("general", description="A model whose task is summarize.")
-    max_sentences: int | None = Field(
-        None, ge=1, description="At most so many sentences; 3 if no limit is given."
+    max_sentences: Count | None = Field(
+        None, description="At most so many sentences; 3 if no limit is given."
     )
-    max_words: int | None = Field(None, ge=1, description="At most so many words in all.")
-    ratio: float | None = Field(
-        None, gt=0, le=1, description="At most this share of the document's sentences."
-    )
-
-    @field_validator("ratio", mode="before")
-    @classmethod
-    def _whole_ratio(cls, value: object) -> object:
-        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    max_words: Count | None = Field(None, description="At most so many words in all.")
+    ratio: Share | None = Field(None, description="At most this share of the document's sentences.")
 
 
 class ResponseModel(BaseModel):
@@ -150,6 +168,25 @@ class ModelList(ResponseModel):
     models: list[ModelSummary]
 
 
+class PredictAnswer(RootModel[list[LabelScore] | list[list[LabelScore]]]):
+    """Labels of a text, best first; of a batch, a list of them for each."""
+
+
+class SummaryText(ResponseModel):
+    summary_text: str
+
+
+class TaskAnswer(RootModel[list[list[LabelScore]] | list[SummaryText]]):
+    """Labels of each text, best first, or its summary: by the model's task."""
+
+
+class ReadinessBody(ResponseModel):
+    """Body of GET /readyz."""
+
+    ready: bool
+    models: dict[str, str] = Field(description="By model: ok, or why it does not answer.")
+
+
 class ProblemBody(ResponseModel):
     """RFC 9457 problem details."""
 
@@ -168,9 +205,7 @@ class ProblemBody(ResponseModel):
 class PredictRequest(RequestModel):
     """Body of POST /predict, TEI's classification protocol."""
 
-    inputs: str | list[str] | list[list[str]] = Field(
-        description='"text", ["text"], or a batch [["text"], ["text"]].'
-    )
+    inputs: TextOrBatch
     truncate: bool = False
     truncation_direction: Literal["left", "right", "Left", "Right"] = "right"
     raw_scores: bool = False
@@ -188,13 +223,13 @@ class HuggingFaceRequest(RequestModel):
 
 class TextClassificationParameters(RequestModel):
     function_to_apply: Literal["softmax", "sigmoid", "none"] | None = None
-    top_k: int | None = Field(None, ge=1)
+    top_k: Count | None = None
 
 
 class SummarizationLimits(RequestModel):
-    max_sentences: int | None = Field(None, ge=1)
-    max_words: int | None = Field(None, ge=1)
-    ratio: float | None = Field(None, gt=0, le=1)
+    max_sentences: Count | None = None
+    max_words: Count | None = None
+    ratio: Share | None = None
 
 
 class SummarizationParameters(SummarizationLimits):

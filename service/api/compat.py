@@ -24,10 +24,12 @@ from service.schemas import (
     Classification,
     ClassifyRequest,
     HuggingFaceRequest,
+    PredictAnswer,
     PredictRequest,
     SummarizationLimits,
     SummarizationParameters,
     SummarizeRequest,
+    TaskAnswer,
     TextClassificationParameters,
 )
 
@@ -66,6 +68,7 @@ def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
     @routes.post(
         "/predict",
         summary="Label texts (Text Embeddings Inference's protocol)",
+        responses={200: {"model": PredictAnswer}},
         openapi_extra=body_schema(PredictRequest, {"inputs": "A wonderful little film."}),
     )
     async def predict(request: Request) -> Response:
@@ -74,6 +77,8 @@ def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
     @routes.post(
         "/hf/{model}",
         summary="Label or summarize (Hugging Face task protocol)",
+        responses={200: {"model": TaskAnswer}},
+        operation_id="huggingface",
         openapi_extra=body_schema(HuggingFaceRequest, {"inputs": "A wonderful little film."}),
     )
     async def huggingface(request: Request, model: str) -> Response:

@@ -40,6 +40,8 @@ REQUEST_ID = "X-Request-ID"
 TIMEOUT = "X-Request-Timeout-Ms"
 # Longer or stranger ids would end up in logs and headers, so they are replaced by one of ours.
 ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+# A number as others read it; Python's own reading takes 1_000 and nan, too.
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
 class Exchange:
@@ -146,10 +148,7 @@ def _caller_timeout_ms(request: Request) -> float | None:
     text = request.headers.get(TIMEOUT)
     if text is None:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = float(text) if NUMBER.fullmatch(text) else -1.0
     if not 0 < value < float("inf"):
         message = f"must be a positive number of milliseconds, not {text[:40]!r}"
         raise InvalidFields([FieldError(f"header.{TIMEOUT}", message)])

@@ -11,6 +11,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, choose_encoder, generate_latest
 
 from service.readiness import ReadinessProbe
+from service.schemas import ReadinessBody
+
+OPENMETRICS_TYPE = "application/openmetrics-text"
 
 
 def router(probe: ReadinessProbe, registry: CollectorRegistry, exemplars: bool) -> APIRouter:
@@ -26,7 +29,12 @@ def router(probe: ReadinessProbe, registry: CollectorRegistry, exemplars: bool) 
     async def livez() -> PlainTextResponse:
         return PlainTextResponse("ok\n")
 
-    @routes.get("/readyz", summary="Every model answers a real inference")
+    @routes.get(
+        "/readyz",
+        summary="Every model answers a real inference",
+        response_model=ReadinessBody,
+        responses={503: {"model": ReadinessBody, "description": "One of them does not"}},
+    )
     async def readyz() -> JSONResponse:
         readiness = await probe.check()
         body = {
@@ -35,7 +43,14 @@ def router(probe: ReadinessProbe, registry: CollectorRegistry, exemplars: bool) 
         }
         return JSONResponse(body, status_code=200 if readiness.ready else 503)
 
-    @routes.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+    open_metrics = {OPENMETRICS_TYPE: {"schema": {"type": "string"}}}
+
+    @routes.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        response_class=PlainTextResponse,
+        responses={200: {"content": open_metrics}} if exemplars else {},
+    )
     async def metrics(request: Request) -> Response:
         probe.refresh()
         encode: Callable[[CollectorRegistry], bytes] = generate_latest

@@ -38,6 +38,11 @@ PROBLEM_STATUSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+def statuses(*chosen: int) -> dict[int | str, dict[str, Any]]:
+    """Some of the problems, for routes that know only these."""
+    return {status: PROBLEM_STATUSES[status] for status in chosen}
+
+
 def body_schema(schema: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI for a body that the route reads itself."""
     media = {"schema": schema.model_json_schema(), "example": example}
@@ -46,7 +51,7 @@ def body_schema(schema: type[BaseModel], example: dict[str, Any]) -> dict[str, A
 
 def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
     """Routes over one pipeline."""
-    routes = APIRouter(tags=["sub50"], responses=PROBLEM_STATUSES, route_class=DirectRoute)
+    routes = APIRouter(tags=["sub50"], route_class=DirectRoute)
 
     async def run_classify(parsed: ClassifyRequest, call: Call) -> bytes:
         return (await pipeline.classify(parsed, call)).model_dump_json().encode()
@@ -57,7 +62,7 @@ def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
     @routes.post(
         "/v1/classify",
         summary="Label texts",
-        responses={200: {"model": ClassifyResponse}},
+        responses={**PROBLEM_STATUSES, 200: {"model": ClassifyResponse}},
         openapi_extra=body_schema(ClassifyRequest, {"input": "A wonderful little film."}),
     )
     async def classify(request: Request) -> Response:
@@ -66,7 +71,7 @@ def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
     @routes.post(
         "/v1/summarize",
         summary="Choose the sentences that matter",
-        responses={200: {"model": SummarizeResponse}},
+        responses={**PROBLEM_STATUSES, 200: {"model": SummarizeResponse}},
         openapi_extra=body_schema(
             SummarizeRequest, {"input": "A document …", "model": "contracts", "ratio": 0.15}
         ),
@@ -74,7 +79,13 @@ def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
     async def summarize(request: Request) -> Response:
         return await exchange.answer(request, "/v1/summarize", SummarizeRequest, run_summarize)
 
-    @routes.get("/v1/models", summary="The models served", response_model=ModelList)
+    @routes.get(
+        "/v1/models",
+        summary="The models served",
+        response_model=ModelList,
+        responses=statuses(401),
+        operation_id="list_models",
+    )
     async def list_models(request: Request) -> Response:
         try:
             exchange.authorize(request)
@@ -84,7 +95,13 @@ def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
         content = ModelList(models=models).model_dump_json()
         return Response(content, media_type="application/json")
 
-    @routes.get("/v1/models/{name}", summary="One model's card", response_model=EngineCard)
+    @routes.get(
+        "/v1/models/{name}",
+        summary="One model's card",
+        response_model=EngineCard,
+        responses=statuses(401, 404),
+        operation_id="show_model",
+    )
     async def show_model(request: Request, name: str) -> Response:
         try:
             exchange.authorize(request)

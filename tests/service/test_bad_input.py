@@ -41,6 +41,7 @@ INVALID: dict[str, Case] = {
 SUMMARIZE_INVALID: dict[str, Case] = {
     "ratio is over one": ({"input": "good", "ratio": 1.5}, 422, "ratio"),
     "ratio is zero": ({"input": "good", "ratio": 0}, 422, "ratio"),
+    "ratio is larger than any float": ({"input": "good", "ratio": 10**400}, 422, "ratio"),
     "ratio is true": ({"input": "good", "ratio": True}, 422, "ratio"),
     "max_sentences is negative": ({"input": "good", "max_sentences": -1}, 422, "max_sentences"),
     "max_words is a float": ({"input": "good", "max_words": 1.5}, 422, "max_words"),
@@ -133,6 +134,16 @@ def test_nan_as_a_ratio_is_named(service: Service) -> None:
 def test_a_huge_number_of_labels_is_all_of_them(service: Service) -> None:
     (result,) = service.post("/v1/classify", {"input": "good", "top_k": 10**30}).json()["results"]
     assert len(result["scores"]) == 2
+
+
+@pytest.mark.parametrize("route", ["/v1/summarize", "/hf/general"])
+def test_whole_numbers_may_be_written_with_a_point(service: Service, route: str) -> None:
+    own = route.startswith("/v1")
+    limits = {"max_sentences": 1.0, "max_words": 2e1, "ratio": 1}
+    body = {"input": "good", **limits} if own else {"inputs": "good", "parameters": limits}
+    assert service.post(route, body).status_code == 200
+    (limits if not own else body)["max_words"] = 2.5
+    check_problem(service.post(route, body), 422, "max_words" if own else "parameters.max_words")
 
 
 def test_a_body_over_the_limit(service: Service) -> None:
