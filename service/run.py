@@ -130,7 +130,8 @@ def listen(settings: Settings) -> socket.socket:
         ServeError: the port is taken or the address is not ours.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # TCP is named, because asyncio sends small packets at once only where it reads that it is TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))

@@ -33,6 +33,7 @@ def test_ready_only_while_every_model_answers(start_service: StartService) -> No
         response = service.client.get("/readyz")
         if response.status_code == 503:
             break
+        time.sleep(0.05)
     assert response is not None
     assert response.status_code == 503
     assert set(response.json()["models"]) == {"sentiment", "topics", "general", "contracts"}
