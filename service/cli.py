@@ -18,7 +18,7 @@ from service.ask import DEFAULT_URL, AskError, ask, show_labels, show_summary
 from service.configuration import read_settings
 from service.errors import ServeError
 from service.keys.commands import keys_app
-from service.logs import log_lines
+from service.logs import log_lines, tell
 from service.settings import ENVIRONMENT_PREFIX, Settings
 
 app = typer.Typer(
@@ -64,9 +64,10 @@ def _run(settings: Settings, run: Callable[[], int]) -> NoReturn:
         try:
             raise typer.Exit(run())
         except ServeError as error:
-            if settings.log_format != "json":
-                raise fail(str(error)) from None
-            log.critical("%s", error)
+            if settings.log_format == "json":
+                log.critical("%s", error)
+            else:
+                tell(f"error: {error}")
             raise typer.Exit(1) from None
 
 

@@ -19,10 +19,14 @@ from typing import Literal, TextIO
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from service.patient import write_patiently
+
 LogFormat = Literal["text", "json"]
 
 MOST_WAITING = 10_000
 CLOSE_SECONDS = 2.0
+# Whose lines are for the person at the terminal: written as they are, at every level.
+TOLD = "sub50.told"
 # Logged by `app.py` already, and without what the client sent.
 REPEATED = "Exception in ASGI application"
 
@@ -35,6 +39,7 @@ class LineWriter(logging.Handler):
         self._stream = stream
         self._waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(most_waiting)
         self._lost = 0
+        self._closes_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
@@ -47,31 +52,50 @@ class LineWriter(logging.Handler):
 
     def close(self) -> None:
         """Write what waits, in bounded time."""
-        with suppress(queue.Full):
+        self._closes_at = time.monotonic() + CLOSE_SECONDS
+        with suppress(queue.Full):  # then the thread sees by the time that it is to end
             self._waiting.put(None, timeout=CLOSE_SECONDS)
-        self._thread.join(CLOSE_SECONDS)
+        self._thread.join(CLOSE_SECONDS + 1)
         super().close()
 
     def _run(self) -> None:
-        while (record := self._waiting.get()) is not None:
-            self._write(record)
-            if lost := self._lost:
-                self._lost -= lost
-                self._write(_lost_record(lost))
+        while self._is_patient() and (record := self._waiting.get()) is not None:
+            self._write_counted(record)
 
-    def _write(self, record: logging.LogRecord) -> None:
+    def _is_patient(self) -> bool:
+        return self._closes_at is None or time.monotonic() < self._closes_at
+
+    def _write_counted(self, record: logging.LogRecord) -> None:
+        """Write a record, and how many were lost before it; one that cannot be is lost too."""
+        written = self._write(record)
+        lost = self._lost
+        told = written and lost > 0 and self._write(_lost_record(lost))
+        with self._counting():
+            self._lost += (not written) - (lost if told else 0)
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        """Alone with the count; `emit` is called so."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def _write(self, record: logging.LogRecord) -> bool:
         try:
             line = self.format(record)
         except Exception:
             # Not with its arguments, which are what could not be formatted.
             line = f"a log line of {record.name} could not be formatted: {record.msg!r}"
-        with suppress(OSError, ValueError):  # a stream that is closed
-            self._stream.write(line + "\n")
-            self._stream.flush()
+        try:
+            return write_patiently(self._stream, line + "\n", self._is_patient)
+        except (OSError, ValueError):  # the disk is full, or the stream is closed
+            return False
 
 
 def _lost_record(lines: int) -> logging.LogRecord:
-    told = "%d log lines were lost: stderr was not read fast enough"
+    told = "%d log lines were lost: stderr was not read fast enough, or its disk is full"
     return logging.LogRecord("sub50.logs", logging.WARNING, __file__, 0, told, (lines,), None)
 
 
@@ -107,11 +131,23 @@ def formatter_of(style: LogFormat) -> logging.Formatter:
             reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, for terminals
             timestamp="time",
         )
-    text = logging.Formatter(
+    text = _TextFormatter(
         "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
     text.converter = time.gmtime
     return text
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage() if record.name == TOLD else super().format(record)
+
+
+def tell(message: str) -> None:
+    """Tell the person at the terminal a line, in turn with those of the log; never waits."""
+    told = logging.getLogger(TOLD)
+    told.setLevel(logging.INFO)
+    told.info("%s", message)
 
 
 def where_it_broke(error: BaseException) -> str:

@@ -15,12 +15,12 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
-from rich.console import Console
 
 from service.app import create_app
 from service.control import control_socket
 from service.errors import ServeError
 from service.hosted import HostedTriton
+from service.logs import tell
 from service.settings import Settings
 from service.trace import Tracing
 from service.tracing_start import tracing
@@ -29,7 +29,6 @@ from service.triton.ports import require_loopback
 from service.triton.server import EmbeddedTriton, log_tail
 
 log = logging.getLogger("sub50.run")
-console = Console(stderr=True, highlight=False)
 WATCH_SECONDS = 0.2
 # Requests under way may finish after a signal; bulk ones that take longer are cut off.
 DRAIN_SECONDS = 10
@@ -120,7 +119,7 @@ def _say(settings: Settings, message: str) -> None:
     if settings.log_format == "json":
         log.info("%s", message)
     else:
-        console.print(message)
+        tell(message)
 
 
 def listen(settings: Settings) -> socket.socket:
