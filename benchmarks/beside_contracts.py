@@ -40,7 +40,8 @@ def contracts_without_pause(url: str) -> Iterator[list[float]]:
         while not stop.is_set():
             body = {"input": make_text("contract", source), "model": "contracts", "ratio": 0.15}
             begun = time.monotonic()
-            request = Request(f"{url}/v1/summarize", json.dumps(body).encode())  # noqa: S310
+            content, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+            request = Request(f"{url}/v1/summarize", content, headers)  # noqa: S310
             with urlopen(request, timeout=CONTRACT_SECONDS) as response:  # noqa: S310
                 response.read()
             took_seconds.append(time.monotonic() - begun)

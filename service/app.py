@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI, Request, Response
@@ -16,12 +16,14 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from starlette.exceptions import HTTPException
 
-from service.api import board, compat, health, v1
+from service.api import board, compat, docs, health, v1
 from service.api.access import Access
+from service.api.cross_origin import open_to
 from service.api.direct import DirectPaths
 from service.api.document import describe
 from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.api.loop_lag import LoopLag
+from service.api.safe_headers import HEADERS, SafeHeaders
 from service.board.live import LiveBoard
 from service.errors import ServeError
 from service.hosted import HostedTriton, promotions
@@ -91,27 +93,36 @@ def create_app(
         gc.unfreeze()
         await client.close()
 
-    # Offline: the page /docs comes with its own scripts, none from another host.
-    app = FastAPIOffline(
-        title="sub50",
-        version=version("sub50"),
-        description="Text classification and summarization with P99 under 50 ms.",
-        lifespan=lifespan,
-        docs_url="/docs",
-        redoc_url=None,
-        redirect_slashes=False,  # it would send clients to whatever host they named
-        # It would look for an OpenTelemetry set-up at every request; metrics.py is what counts.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
-    )
+    app = _empty_app(lifespan)
     model_routers = [v1.router(pipeline, exchange), compat.router(pipeline, exchange)]
     for router in model_routers:
         app.include_router(router)
     app.add_middleware(DirectPaths, routers=model_routers)
     app.include_router(health.router(probe, metrics.registry, exemplars=tracing is not None))
     app.include_router(board.router(live_board))
+    open_to(app, settings.cors_origins)
+    app.add_middleware(SafeHeaders)
+    describe(app, asks_for_keys=settings.asks_for_keys)
+    return app
+
+
+def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """An application with nothing but its documentation, and problems for what goes wrong."""
+    # Offline: the page /docs comes with its own scripts, none from another host.
+    app = FastAPIOffline(
+        title="sub50",
+        version=version("sub50"),
+        description="Text classification and summarization with P99 under 50 ms.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # it would send clients to whatever host they named
+        # It would look for an OpenTelemetry set-up at every request; metrics.py is what counts.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.include_router(docs.router(app.title))
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected_problem)
-    describe(app, asks_for_keys=settings.asks_for_keys)
     return app
 
 
@@ -160,7 +171,7 @@ def _plain_problem(request: Request, status: int, slug: str, title: str) -> Resp
         "detail": f"{request.method} {request.url.path[:200]}: {title}",
         "request_id": request_id,
     }
-    headers = {REQUEST_ID: request_id}
+    headers = {REQUEST_ID: request_id, **HEADERS}
     return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)
 
 

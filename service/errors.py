@@ -9,6 +9,7 @@
         ├── RateLimited        the holder of the key asks more often than it may
         ├── UnknownModel       no model of that name, or it does another task
         ├── TooLarge           the body, a text or the count of texts is over its limit
+        ├── NotJson            the Content-Type says that the body is something else
         ├── InvalidFields      a field has a wrong type or value
         ├── Refused            it would be answered too late, so it is not begun
         │   └── QueueFull      Triton's queue is full or held it too long
@@ -59,6 +60,10 @@ class RateLimited(RequestError):
 
 class UnknownModel(RequestError):
     """No model of that name does that task."""
+
+
+class NotJson(RequestError):
+    """The headers say that the body is something else than JSON in UTF-8."""
 
 
 @dataclass(frozen=True)

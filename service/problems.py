@@ -25,6 +25,7 @@ PROBLEMS: dict[type[errors.RequestError], Problem] = {
     errors.RateLimited: Problem(429, "rate-limited", "The key is used more often than it may be"),
     errors.UnknownModel: Problem(404, "unknown-model", "No such model for this task"),
     errors.TooLarge: Problem(413, "too-large", "The request is over a limit"),
+    errors.NotJson: Problem(415, "not-json", "The body has to be sent as JSON"),
     errors.InvalidFields: Problem(422, "invalid-fields", "A field is not valid"),
     errors.Refused: Problem(429, "over-budget", "It would not be answered in time"),
     errors.QueueFull: Problem(429, "queue-full", "It would not be answered in time"),
@@ -72,6 +73,8 @@ def headers_of(error: errors.RequestError) -> dict[str, str]:
         return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.NotJson):
+        return {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
     if isinstance(error, errors.TooLarge):
         # The rest of the body is not read, so the connection cannot carry another request.
         return {"Connection": "close"}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENVIRONMENT_PREFIX = "SUB50_"
+ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:[0-9]{1,5})?")
 
 
 def _not_empty(key: SecretStr) -> SecretStr:
@@ -17,6 +19,21 @@ def _not_empty(key: SecretStr) -> SecretStr:
     return key
 
 
+def _words(given: Any) -> Any:
+    """A list as a variable has it: words with commas or spaces between them."""
+    return tuple(given.replace(",", " ").split()) if isinstance(given, str) else given
+
+
+def _origin(origin: str) -> str:
+    if not ORIGIN.fullmatch(origin):
+        raise ValueError(
+            "is no origin; name each as a browser does, such as https://app.example or "
+            "http://localhost:3000, in small letters, without a path; there is none for all"
+        )
+    return origin
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
 Key = Annotated[SecretStr, AfterValidator(_not_empty)]
 
 
@@ -93,6 +110,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Requests a second that each name of a key may make, unless its line has "
         "`rate=`; empty is no limit.",
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_words)] = Field(
+        (),
+        description="Origins whose pages may ask from within a browser, such as "
+        "https://app.example, with commas between them; empty is none.",
     )
     readiness_seconds: float = Field(
         1.0, gt=0, description="How long an answer of /readyz is kept before Triton is asked again."

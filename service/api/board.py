@@ -21,12 +21,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
+HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
 
 
 def router(board: LiveBoard) -> APIRouter:
@@ -44,8 +39,7 @@ def router(board: LiveBoard) -> APIRouter:
 
     @routes.get("/v1/board", summary="The numbers of the last minutes", response_model=Board)
     async def show_numbers() -> Response:
-        headers = {"Cache-Control": "no-store"}
-        return Response(board.json(), headers=headers, media_type="application/json")
+        return Response(board.json(), media_type="application/json")
 
     return routes
 

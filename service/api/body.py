@@ -8,7 +8,7 @@ from contextlib import suppress
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from service.errors import ClientGone, TooLarge
+from service.errors import ClientGone, NotJson, TooLarge
 
 # So much of a body that is too large is read and dropped before the answer. A connection that is
 # closed with unread data is reset, and the client may lose the answer.
@@ -61,6 +61,40 @@ async def _drop_rest(request: Request) -> None:
                 message = await request.receive()
                 left_bytes -= len(message.get("body", b""))
                 more = message.get("more_body", False)
+
+
+def require_json(request: Request) -> None:
+    """Refuse a body that is not said to be JSON.
+
+    What is not said at all counts as not JSON: browsers let any page send such a request to any
+    address, and ask for leave before they send one of JSON.
+
+    Raises:
+        NotJson: the Content-Type is missing or another one, the charset is not UTF-8, or the body
+            is compressed.
+    """
+    is_json = False
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            is_json = value == b"application/json" or _says_json(value)
+            if not is_json:
+                break
+        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise NotJson("send the body as it is, without Content-Encoding")
+    if not is_json:
+        raise NotJson("send the body as JSON in UTF-8, with `Content-Type: application/json`")
+
+
+def _says_json(value: bytes) -> bool:
+    media_type, *parameters = value.lower().split(b";")
+    charsets = [
+        text.strip(b' "')
+        for name, _, text in (parameter.partition(b"=") for parameter in parameters)
+        if name.strip() == b"charset"
+    ]
+    return media_type.strip() == b"application/json" and all(
+        charset in (b"utf-8", b"utf8") for charset in charsets
+    )
 
 
 def require_few_values(body: bytes, max_inputs: int) -> None:

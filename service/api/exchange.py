@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 
 from service.api.access import Access
-from service.api.body import announced_bytes, read_body, require_few_values
+from service.api.body import announced_bytes, read_body, require_few_values, require_json
 from service.api.loop_lag import LoopLag
 from service.api.presence import given_up_when_gone
 from service.api.request_log import RequestLog
@@ -85,6 +85,7 @@ class Exchange:
             call.caller_timeout_ms = _caller_timeout_ms(request)
             self._refuse_early(call, announced_bytes(request))
             body = await read_body(request, self._settings.max_body_bytes)
+            require_json(request)
             require_few_values(body, self._settings.max_inputs)
             content = await self._handled(request, handle, parse(schema, body), call)
             status = 200

@@ -30,8 +30,9 @@ PROBLEM_STATUSES: dict[int | str, dict[str, Any]] = {
         401: "No key or a wrong one",
         404: "Unknown model",
         413: "Over a limit",
+        415: "The body is not said to be JSON",
         422: "A field is not valid",
-        429: "Would not be answered in time",
+        429: "Would not be answered in time, or the key is over its rate",
         503: "The model server is not ready",
         504: "The deadline has passed",
     }.items()
@@ -83,7 +84,7 @@ def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
         "/v1/models",
         summary="The models served",
         response_model=ModelList,
-        responses=statuses(401),
+        responses=statuses(401, 429),
         operation_id="list_models",
     )
     async def list_models(request: Request) -> Response:
@@ -99,7 +100,7 @@ def router(pipeline: Pipeline, exchange: Exchange) -> APIRouter:
         "/v1/models/{name}",
         summary="One model's card",
         response_model=EngineCard,
-        responses=statuses(401, 404),
+        responses=statuses(401, 404, 429),
         operation_id="show_model",
     )
     async def show_model(request: Request, name: str) -> Response:

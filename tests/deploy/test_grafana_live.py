@@ -58,7 +58,9 @@ def every_kind_of_request(url: str) -> Iterator[None]:
         while not over.wait(0.05):
             number += 1
             texts = SENTENCES * 20 if number % 10 == 3 else SENTENCES[number % 3]
-            headers = {"X-Request-Timeout-Ms": "1"} if number % 5 == 0 else {}
+            headers = {"Content-Type": "application/json"}
+            if number % 5 == 0:
+                headers["X-Request-Timeout-Ms"] = "1"
             body = json.dumps({"input": texts}).encode()
             request = urllib.request.Request(f"{url}/v1/classify", body, headers)
             try:

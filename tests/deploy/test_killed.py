@@ -94,7 +94,7 @@ def ask(port: int, times: int = 1, timeout_ms: int = 10_000) -> None:
         body = json.dumps({"input": "a good film"}).encode()
         url, headers = (
             f"http://127.0.0.1:{port}/v1/classify",
-            {"X-Request-Timeout-Ms": str(timeout_ms)},
+            {"Content-Type": "application/json", "X-Request-Timeout-Ms": str(timeout_ms)},
         )
         with suppress(HTTPError, URLError, ConnectionError, TimeoutError):
             urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=70).close()

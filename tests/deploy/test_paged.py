@@ -49,9 +49,11 @@ def clients(url: str) -> Iterator[None]:
 
     def ask() -> None:
         body = json.dumps({"input": "a good film"}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{url}/v1/classify", body, headers)
         while not over.wait(PAUSE_SECONDS):
             try:
-                urllib.request.urlopen(f"{url}/v1/classify", body, timeout=10).close()
+                urllib.request.urlopen(request, timeout=10).close()
             except urllib.error.HTTPError as error:
                 error.close()
             except OSError:  # the connection was given up; the service has counted why

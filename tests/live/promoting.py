@@ -111,7 +111,8 @@ class Load(SteadyLoad):
 
 
 def classify(url: str, text: str) -> dict[str, Any]:
-    request = urllib.request.Request(f"{url}/v1/classify", json.dumps({"input": text}).encode())
+    body, headers = json.dumps({"input": text}).encode(), {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/v1/classify", body, headers)
     with urllib.request.urlopen(request, timeout=60) as response:
         answer: dict[str, Any] = json.load(response)
     return answer

@@ -56,7 +56,9 @@ class Clients(SteadyLoad):
     def __init__(self, url: str) -> None:
         super().__init__(RATE)
         self._request = urllib.request.Request(
-            f"{url}/v1/classify", json.dumps({"input": TEXT}).encode()
+            f"{url}/v1/classify",
+            json.dumps({"input": TEXT}).encode(),
+            {"Content-Type": "application/json"},
         )
         self.asked: list[Asked] = []
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.live
 ROOT = Path(__file__).parent.parent.parent
 SUB50 = Path(sys.executable).parent / "sub50"
 MODELS = ("sentiment", "topics", "general", "contracts")
+JSON = {"Content-Type": "application/json"}
 READY_SECONDS = 60
 STOP_SECONDS = 20
 
@@ -53,7 +54,7 @@ class Stack:
 
     def post(self, route: str, body: Any) -> Any:
         content = json.dumps(body).encode()
-        request = urllib.request.Request(self.url + route, content)
+        request = urllib.request.Request(self.url + route, content, JSON)
         with urllib.request.urlopen(request, timeout=130) as response:
             return json.load(response)
 

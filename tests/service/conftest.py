@@ -129,7 +129,10 @@ class _Running:
         if self.failure is not None:
             raise self.failure
         url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        return Service(url, httpx2.Client(base_url=url, timeout=30), self.triton)
+        client = httpx2.Client(
+            base_url=url, timeout=30, headers={"Content-Type": "application/json"}
+        )
+        return Service(url, client, self.triton)
 
     def stop(self) -> None:
         self.server.should_exit = True

@@ -11,20 +11,21 @@ import pytest
 from service.api.document import Document
 from tests.service.conftest import Service, StartService
 
-RUN_A_MODEL = {"400", "401", "404", "413", "422", "429", "503", "504"}
+RUN_A_MODEL = {"400", "401", "404", "413", "415", "422", "429", "503", "504"}
 STATUSES = {
     ("post", "/v1/classify"): RUN_A_MODEL,
     ("post", "/v1/summarize"): RUN_A_MODEL,
     ("post", "/predict"): RUN_A_MODEL,
     ("post", "/hf/{model}"): RUN_A_MODEL,
-    ("get", "/v1/models"): {"401"},
-    ("get", "/v1/models/{name}"): {"401", "404"},
+    ("get", "/v1/models"): {"401", "429"},
+    ("get", "/v1/models/{name}"): {"401", "404", "429"},
     ("get", "/readyz"): {"503"},
 }
 FAILURES: list[tuple[str, Any, dict[str, str], int]] = [
     ("/v1/classify", None, {}, 400),
     ("/v1/classify", {"input": "good", "model": "none"}, {}, 404),
     ("/v1/classify", {"input": ["good"] * 200}, {}, 413),
+    ("/v1/classify", {"input": "good"}, {"Content-Type": "text/plain"}, 415),
     ("/v1/classify", {"input": 5}, {}, 422),
     ("/v1/classify", {"input": "good"}, {"X-Request-Timeout-Ms": "0.0001"}, 504),
     ("/hf/none", {"inputs": "good"}, {}, 404),
@@ -102,6 +103,17 @@ def test_a_refusal_says_when_to_try_again(service: Service) -> None:
     response = service.post("/v1/classify", {"input": "a good film"})
     assert response.status_code == 429
     check_answer(document_of(service), "post", "/v1/classify", response)
+
+
+def test_a_key_over_its_rate_is_as_documented(start_service: StartService) -> None:
+    service = start_service(api_keys=["k"], key_requests_per_second=0.01)
+    headers = {"Authorization": "Bearer k"}
+    assert service.client.get("/v1/models", headers=headers).status_code == 200
+    document = document_of(service)
+    check_answer(document, "get", "/v1/models", service.client.get("/v1/models", headers=headers))
+    limited = service.post("/predict", {"inputs": "good"}, headers=headers)
+    assert limited.status_code == 429
+    check_answer(document, "post", "/predict", limited)
 
 
 def test_unready_is_as_documented(start_service: StartService) -> None:

@@ -136,7 +136,10 @@ def raw_request(service: Service, body: dict[str, Any]) -> socket.socket:
     address = urlsplit(service.url)
     connection = socket.create_connection((address.hostname, address.port))
     content = json.dumps(body).encode()
-    head = f"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
+    head = (
+        "POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
     connection.sendall(head.encode() + content)
     return connection
 
