@@ -17,7 +17,7 @@ import pytest
 
 from core.card import read_card
 from tests.live.promoting import BUILT, TEXTS, start
-from tests.live.test_stack import Stack
+from tests.live.test_stack import JSON, Stack
 
 pytestmark = pytest.mark.live
 
@@ -72,7 +72,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def ask(stack: Stack, *texts: str) -> tuple[int, list[dict[str, Any]]]:
     """Status and results. Lone surrogates travel as JSON escapes, as any client may send them."""
     content = json.dumps({"input": list(texts)}).encode()
-    request = urllib.request.Request(f"{stack.url}/v1/classify", content)
+    request = urllib.request.Request(f"{stack.url}/v1/classify", content, JSON)
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, json.load(response)["results"]
