@@ -25,6 +25,7 @@ from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.api.loop_lag import LoopLag
 from service.api.safe_headers import HEADERS, SafeHeaders
 from service.board.live import LiveBoard
+from service.connections import Connections
 from service.errors import ServeError
 from service.hosted import HostedTriton, promotions
 from service.logs import where_it_broke
@@ -51,19 +52,20 @@ def create_app(
     hosted: HostedTriton | None = None,
     give_up: Callable[[ServeError], None] | None = None,
     tracing: Tracing | None = None,
+    connections: Connections | None = None,
 ) -> FastAPI:
     """The HTTP application over the models on disk and a Triton at `triton_target`.
 
     `instances` has the calls of each model that this Triton runs side by side, where that is known;
     `hosted` the ways to promote, where this Triton is ours. `give_up` is told where a Triton that
     runs elsewhere has not come in time; without it nobody waits for one. `tracing` begins a trace
-    for each request.
+    for each request. `connections` are the server's, which the metrics show.
 
     Raises:
         ServeError: the repository has no models, one lacks its engine, or keys cannot be used.
     """
     models = ModelCatalog.load(settings.repository)
-    metrics = _metrics(models)
+    metrics = _metrics(models, connections)
     access = Access(settings, metrics)
     client = TritonClient(triton_target)
     pipeline = Pipeline(models, client, metrics, settings, instances or {})
@@ -152,13 +154,16 @@ async def expected(
         waiting.cancel()
 
 
-def _metrics(models: ModelCatalog) -> Metrics:
+def _metrics(models: ModelCatalog, connections: Connections | None) -> Metrics:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     for model in models.all():
         metrics.serve_engine(model.engine_info)
+    if connections is not None:
+        metrics.connections.set_function(lambda: connections.open)
+        connections.on_cut = lambda reason: metrics.connections_cut.labels(reason).inc()
     return metrics
 
 

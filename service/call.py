@@ -44,6 +44,13 @@ class Call:
         self.timeout_ms = default_timeout_ms if asked is None else min(asked, default_timeout_ms)
         self.late_answer_ms = late_answer_ms if asked is None else 0.0
 
+    def has_come(self, waited_seconds: float) -> None:
+        """Its time starts once it has wholly come; what the client took to send it is not ours.
+
+        `waited_seconds` is what it has waited for us since.
+        """
+        self.started = max(self.started, time.monotonic() - waited_seconds)
+
     @property
     def deadline(self) -> float:
         """When the answer is due, on the monotonic clock."""

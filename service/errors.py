@@ -5,6 +5,11 @@
     ├── PromotionError         another version cannot be served; the one before still is
     └── RequestError           one request cannot be answered
         ├── MalformedBody      the body is not JSON
+        ├── MalformedRequest   what comes is no HTTP
+        ├── HeadersTooLarge    headers are over their limits
+        ├── SlowRequest        it does not come in time
+        ├── TooManyConnections all places are taken by requests under way
+        │   └── TooManyOfAddress   … those of the client's address
         ├── Unauthorized       no key or a wrong one
         ├── RateLimited        the holder of the key asks more often than it may
         ├── UnknownModel       no model of that name, or it does another task
@@ -44,6 +49,26 @@ class RequestError(Sub50Error):
 
 class MalformedBody(RequestError):
     """The body is not JSON."""
+
+
+class MalformedRequest(RequestError):
+    """What comes over the connection is not HTTP."""
+
+
+class HeadersTooLarge(RequestError):
+    """A request's first line and its headers are over a limit."""
+
+
+class SlowRequest(RequestError):
+    """A request's headers or its body did not come in time."""
+
+
+class TooManyConnections(RequestError):
+    """There is no room for another connection: each has a request under way."""
+
+
+class TooManyOfAddress(TooManyConnections):
+    """There is no room for another connection from the client's address."""
 
 
 class Unauthorized(RequestError):

@@ -76,7 +76,7 @@ class Metrics:
     def _declare_requests(self, registry: CollectorRegistry) -> None:
         self.request_duration = Histogram(
             "sub50_request_duration_seconds",
-            "Time from the parsed head of a request to its answer.",
+            "Time from a request that has wholly come to its answer.",
             ("route", "model", "class", "status"),
             buckets=REQUEST_EDGES_SECONDS,
             registry=registry,
@@ -91,6 +91,15 @@ class Metrics:
         self.refused = Counter(
             "sub50_refused_total",
             "Requests not begun because they would not be answered in time.",
+            ("reason",),
+            registry=registry,
+        )
+        self.connections = Gauge(
+            "sub50_connections", "Open connections of clients.", registry=registry
+        )
+        self.connections_cut = Counter(
+            "sub50_connections_cut_total",
+            "Connections refused or ended, by the limit that they broke.",
             ("reason",),
             registry=registry,
         )

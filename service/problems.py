@@ -21,14 +21,19 @@ class Problem:
 
 PROBLEMS: dict[type[errors.RequestError], Problem] = {
     errors.MalformedBody: Problem(400, "malformed-body", "The body is not valid JSON"),
+    errors.MalformedRequest: Problem(400, "malformed-request", "This is not a valid request"),
     errors.Unauthorized: Problem(401, "unauthorized", "A valid API key is needed"),
     errors.RateLimited: Problem(429, "rate-limited", "The key is used more often than it may be"),
     errors.UnknownModel: Problem(404, "unknown-model", "No such model for this task"),
+    errors.SlowRequest: Problem(408, "slow-request", "The request came too slowly"),
     errors.TooLarge: Problem(413, "too-large", "The request is over a limit"),
     errors.NotJson: Problem(415, "not-json", "The body has to be sent as JSON"),
     errors.InvalidFields: Problem(422, "invalid-fields", "A field is not valid"),
     errors.Refused: Problem(429, "over-budget", "It would not be answered in time"),
     errors.QueueFull: Problem(429, "queue-full", "It would not be answered in time"),
+    errors.TooManyOfAddress: Problem(429, "too-many-of-address", "Too many connections"),
+    errors.HeadersTooLarge: Problem(431, "headers-too-large", "The headers are over a limit"),
+    errors.TooManyConnections: Problem(503, "too-many-connections", "Too many connections"),
     errors.BackendError: Problem(503, "backend-error", "The model server failed"),
     errors.BackendUnavailable: Problem(503, "not-ready", "The model server is not ready"),
     # Never sent, since nobody is there; the status is what metrics show (as nginx has it).
@@ -75,7 +80,9 @@ def headers_of(error: errors.RequestError) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, errors.NotJson):
         return {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
-    if isinstance(error, errors.TooLarge):
+    if isinstance(error, errors.TooManyConnections):
+        return {"Retry-After": "1"}
+    if isinstance(error, errors.TooLarge | errors.SlowRequest):
         # The rest of the body is not read, so the connection cannot carry another request.
         return {"Connection": "close"}
     return {}

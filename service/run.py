@@ -17,8 +17,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.connections import Connections, room_for_connections
 from service.control import control_socket
 from service.errors import ServeError
+from service.guarded_protocol import guarded
 from service.hosted import HostedTriton
 from service.logs import tell
 from service.settings import Settings
@@ -32,6 +34,7 @@ log = logging.getLogger("sub50.run")
 WATCH_SECONDS = 0.2
 # Requests under way may finish after a signal; bulk ones that take longer are cut off.
 DRAIN_SECONDS = 10
+SEND_BUFFER_BYTES = 128 * 1024
 
 
 class Terminated(Exception):
@@ -132,6 +135,8 @@ def listen(settings: Settings) -> socket.socket:
     # TCP is named, because asyncio sends small packets at once only where it reads that it is TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # The kernel would hold megabytes for each client that does not read its answer.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     try:
         listener.bind((settings.host, settings.port))
         listener.listen(2048)
@@ -173,9 +178,11 @@ def _serve(
         failures.append(failure)
         server.should_exit = True
 
+    connections = Connections(settings, room_for_connections(settings))
     # Made inside the server's loop, which is where the gRPC channel has to live.
-    server = _server(
+    server = make_server(
         settings,
+        connections,
         lambda: create_app(
             settings,
             target,
@@ -183,6 +190,7 @@ def _serve(
             hosted,
             give_up=give_up if triton is None else None,
             tracing=tracing,
+            connections=connections,
         ),
     )
     triton_ended = threading.Event()
@@ -196,10 +204,17 @@ def _serve(
     return 0
 
 
-def _server(settings: Settings, make_app: Callable[[], FastAPI]) -> uvicorn.Server:
+def make_server(
+    settings: Settings, connections: Connections, make_app: Callable[[], FastAPI]
+) -> uvicorn.Server:
+    """The HTTP server, whose `connections` hold to the limits; `make_app` is called in its loop."""
     config = uvicorn.Config(
         make_app,
         factory=True,
+        http=guarded(connections),
+        # What would take a connection over would not hold to its limits.
+        ws="none",
+        timeout_keep_alive=settings.idle_seconds,
         # Its own start and stop lines would repeat ours.
         log_level="warning" if settings.log_level == "info" else settings.log_level,
         log_config=None,

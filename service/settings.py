@@ -95,6 +95,42 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         8 << 20, ge=1, description="Bytes of one HTTP body; JSON escapes can make a text longer."
     )
+    max_header_bytes: int = Field(
+        32_768, ge=1024, description="Bytes of a request's first line and its headers."
+    )
+    max_headers: int = Field(100, ge=10, description="Headers of one request.")
+    header_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Time for a new connection, or a request begun, to send headers.",
+    )
+    body_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Time for a body to come; for each SUB50_SLOWEST_BYTES_PER_SECOND of it, a "
+        "second more.",
+    )
+    answer_seconds: float = Field(
+        10.0, gt=0, description="Time for a client to read what waits for it, and likewise more."
+    )
+    slowest_bytes_per_second: int = Field(
+        16_384, ge=1, description="The rate that a longer body or answer has to keep up with."
+    )
+    idle_seconds: int = Field(
+        75, ge=1, description="Time that a connection stays open without a request."
+    )
+    max_received_bytes: int = Field(
+        256 << 20, ge=1, description="Bytes held of bodies that are still coming; more are refused."
+    )
+    max_connections: int = Field(
+        4096, ge=1, description="Open connections; the one idle longest makes room for another."
+    )
+    max_connections_per_address: int = Field(
+        512,
+        ge=0,
+        description="Likewise those of one address, or one /64 of IPv6; 0 for any number, as "
+        "behind a proxy.",
+    )
     api_keys: tuple[Key, ...] = Field(
         (),
         description="JSON list of keys, one of which callers must send, each plain or as a line of "

@@ -6,10 +6,11 @@ import asyncio
 from contextlib import suppress
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 
-from service.errors import ClientGone, NotJson, TooLarge
+from service.errors import ClientGone, NotJson, Refused, SlowRequest, TooLarge
 
+# Set in the state of a request's scope by the server: its body comes too slowly.
+TOO_SLOW = "sub50_too_slow"
 # So much of a body that is too large is read and dropped before the answer. A connection that is
 # closed with unread data is reset, and the client may lose the answer.
 DROPPED_BYTES = 16 * 2**20
@@ -28,26 +29,65 @@ def announced_bytes(request: Request) -> int | None:
     return int(announced) if announced.isdecimal() else None
 
 
-async def read_body(request: Request, limit_bytes: int) -> bytes:
+class ReceivedBytes:
+    """Bytes held of all bodies that are still coming; a body that comes at once never counts."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._held_bytes = 0
+
+    def hold(self, count: int) -> None:
+        """Count bytes in.
+
+        Raises:
+            Refused: there are too many, and these are not counted.
+        """
+        if self._held_bytes + count > self._limit_bytes:
+            raise Refused(
+                "too much is being received from all clients; try again later",
+                reason="received_bytes",
+            )
+        self._held_bytes += count
+
+    def release(self, count: int) -> None:
+        """Count bytes out."""
+        self._held_bytes -= count
+
+
+async def read_body(request: Request, limit_bytes: int, received: ReceivedBytes) -> bytes:
     """The whole body, chunked or not.
 
     Raises:
         TooLarge: it is over `limit_bytes`; nothing beyond the limit is kept.
+        SlowRequest: it did not come in time.
+        Refused: too much of all bodies is held.
         ClientGone: the client closed the connection before all of it had come.
     """
-    body = bytearray()
-    try:
-        if (announced_bytes(request) or 0) <= limit_bytes:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit_bytes:
-                    break
-            else:
-                return bytes(body)
-    except ClientDisconnect:
-        raise ClientGone("the client closed the connection") from None
+    if (announced_bytes(request) or 0) <= limit_bytes:
+        body, held_bytes, more = bytearray(), 0, True
+        try:
+            while more and len(body) <= limit_bytes:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone("the client closed the connection")
+                part = message.get("body", b"")
+                body += part
+                more = message.get("more_body", False)
+                if more:
+                    _require_in_time(request)
+                    received.hold(len(part))
+                    held_bytes += len(part)
+        finally:
+            received.release(held_bytes)
+        if len(body) <= limit_bytes:
+            return bytes(body)
     await _drop_rest(request)
     raise TooLarge("body", f"over the limit of {limit_bytes} bytes")
+
+
+def _require_in_time(request: Request) -> None:
+    if request.scope.get("state", {}).get(TOO_SLOW):
+        raise SlowRequest("its body did not come in time; send it faster, or in smaller requests")
 
 
 async def _drop_rest(request: Request) -> None:

@@ -12,7 +12,13 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 
 from service.api.access import Access
-from service.api.body import announced_bytes, read_body, require_few_values, require_json
+from service.api.body import (
+    ReceivedBytes,
+    announced_bytes,
+    read_body,
+    require_few_values,
+    require_json,
+)
 from service.api.loop_lag import LoopLag
 from service.api.presence import given_up_when_gone
 from service.api.request_log import RequestLog
@@ -62,6 +68,7 @@ class Exchange:
         self._metrics = metrics
         self._lag = lag
         self._log = RequestLog(settings)
+        self._received = ReceivedBytes(settings.max_received_bytes)
         self._tracing = tracing
         metrics.loop_lag.set_function(lambda: lag.seconds)
 
@@ -84,7 +91,8 @@ class Exchange:
             self.authorize(request)
             call.caller_timeout_ms = _caller_timeout_ms(request)
             self._refuse_early(call, announced_bytes(request))
-            body = await read_body(request, self._settings.max_body_bytes)
+            body = await read_body(request, self._settings.max_body_bytes, self._received)
+            call.has_come(self._lag.seconds)
             require_json(request)
             require_few_values(body, self._settings.max_inputs)
             content = await self._handled(request, handle, parse(schema, body), call)

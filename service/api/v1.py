@@ -29,6 +29,7 @@ PROBLEM_STATUSES: dict[int | str, dict[str, Any]] = {
         400: "The body is not JSON",
         401: "No key or a wrong one",
         404: "Unknown model",
+        408: "The body comes too slowly",
         413: "Over a limit",
         415: "The body is not said to be JSON",
         422: "A field is not valid",

@@ -15,12 +15,12 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-import uvicorn
 
 from service.app import create_app
+from service.connections import Connections
 from service.control import control_socket
 from service.hosted import HostedTriton
-from service.run import listen
+from service.run import listen, make_server
 from service.settings import Settings
 from service.trace import Tracing
 from service.triton.loader import VersionLoader
@@ -105,9 +105,15 @@ class _Running:
         async with running_fake_triton(MODELS) as self.triton:
             with self._control() as control:
                 hosted, tracing = self._hosted(control), self.tracing
-                app = create_app(self.settings, self.triton.target, hosted=hosted, tracing=tracing)
-                config = uvicorn.Config(app, log_level="error", log_config=None, lifespan="on")
-                self.server = uvicorn.Server(config)
+                connections = Connections(self.settings)
+                app = create_app(
+                    self.settings,
+                    self.triton.target,
+                    hosted=hosted,
+                    tracing=tracing,
+                    connections=connections,
+                )
+                self.server = make_server(self.settings, connections, lambda: app)
                 self.ready.set()
                 await self.server.serve(sockets=[self.listener])
 
