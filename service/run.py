@@ -212,7 +212,7 @@ def make_server(
         make_app,
         factory=True,
         http=guarded(connections),
-        # What would take a connection over would not hold to its limits.
+        # Who asks for a WebSocket would be handed over to one, and get no answer and no limits.
         ws="none",
         timeout_keep_alive=settings.idle_seconds,
         # Its own start and stop lines would repeat ours.

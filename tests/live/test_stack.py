@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -233,6 +234,14 @@ def test_the_command_line_asks_the_service(stack: Stack, tmp_path: Path) -> None
     nobody = run("classify", "x", "--url", f"http://127.0.0.1:{free_port()}")
     assert nobody.returncode == 1
     assert "sub50 serve" in nobody.stderr
+
+
+def test_who_asks_for_a_websocket_is_answered_too(stack: Stack) -> None:
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"}
+    connection = http.client.HTTPConnection(stack.url.removeprefix("http://"), timeout=10)
+    connection.request("POST", "/v1/classify", b'{"input": "good"}', headers)
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 def test_engines_are_listed() -> None:
