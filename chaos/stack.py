@@ -113,9 +113,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ
-                | {"SUB50_HOST": HOST, "TMPDIR": str(self.temporary)}
-                | self.environment,
+                env=os.environ | self._own_variables() | self.environment,
                 # Ctrl-C is for the trial, which ends this in order.
                 start_new_session=True,
             )
@@ -127,6 +125,10 @@ class Stack:
             if time.monotonic() > deadline:
                 raise ChaosError(f"`sub50 serve` was not ready in time; see {self.log_path}")
             time.sleep(POLL_SECONDS)
+
+    def _own_variables(self) -> dict[str, str]:
+        # Once the load is over, nobody sends it anything.
+        return {"SUB50_HOST": HOST, "TMPDIR": str(self.temporary), "SUB50_DRAIN_SECONDS": "0"}
 
     def files(self) -> list[str]:
         """What it has outside its process: temporary folders, and regions of shared memory."""

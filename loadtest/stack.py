@@ -58,7 +58,8 @@ def running_service(folder: Path) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"SUB50_HOST": "127.0.0.1"},
+            # Nobody sends it anything once the load is over.
+            env=os.environ | {"SUB50_HOST": "127.0.0.1", "SUB50_DRAIN_SECONDS": "0"},
             # Ctrl-C ends the load first, and then this.
             start_new_session=True,
         )

@@ -26,6 +26,7 @@ from service.api.loop_lag import LoopLag
 from service.api.safe_headers import HEADERS, SafeHeaders
 from service.board.live import LiveBoard
 from service.connections import Connections
+from service.drain import CloseConnections, Drain
 from service.errors import ServeError
 from service.hosted import HostedTriton, promotions
 from service.logs import where_it_broke
@@ -53,13 +54,15 @@ def create_app(
     give_up: Callable[[ServeError], None] | None = None,
     tracing: Tracing | None = None,
     connections: Connections | None = None,
+    drain: Drain | None = None,
 ) -> FastAPI:
     """The HTTP application over the models on disk and a Triton at `triton_target`.
 
     `instances` has the calls of each model that this Triton runs side by side, where that is known;
     `hosted` the ways to promote, where this Triton is ours. `give_up` is told where a Triton that
     runs elsewhere has not come in time; without it nobody waits for one. `tracing` begins a trace
-    for each request. `connections` are the server's, which the metrics show.
+    for each request. `connections` are the server's, which the metrics show. `drain` tells when the
+    service is being stopped.
 
     Raises:
         ServeError: the repository has no models, one lacks its engine, or keys cannot be used.
@@ -100,7 +103,7 @@ def create_app(
     for router in model_routers:
         app.include_router(router)
     app.add_middleware(DirectPaths, routers=model_routers)
-    app.include_router(health.router(probe, metrics.registry, exemplars=tracing is not None))
+    _show_health(app, probe, metrics, tracing is not None, drain or Drain())
     app.include_router(board.router(live_board))
     open_to(app, settings.cors_origins)
     app.add_middleware(SafeHeaders)
@@ -126,6 +129,16 @@ def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected_problem)
     return app
+
+
+def _show_health(
+    app: FastAPI, probe: ReadinessProbe, metrics: Metrics, exemplars: bool, drain: Drain
+) -> None:
+    """The routes of health, and what else shows that the service is being stopped."""
+    metrics.draining.set_function(lambda: drain.begun)
+    # The outermost of ours: every answer goes through it.
+    app.add_middleware(CloseConnections, drain=drain)
+    app.include_router(health.router(probe, metrics.registry, exemplars, drain))
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@
         │   └── QueueFull      Triton's queue is full or held it too long
         ├── DeadlineExceeded   begun, but not finished in time
         ├── ClientGone         the client closed the connection before its answer
+        ├── Stopping           the service is being stopped before it could be finished
         └── BackendError       Triton cannot answer
             └── BackendUnavailable   … and is not reachable or not ready
 
@@ -147,6 +148,10 @@ class DeadlineExceeded(RequestError):
 
 class ClientGone(RequestError):
     """The client closed the connection; nobody reads the answer."""
+
+
+class Stopping(RequestError):
+    """The service is being stopped, and the request took longer than it could wait."""
 
 
 class BackendError(RequestError):

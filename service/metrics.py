@@ -200,6 +200,9 @@ class Metrics:
         )
 
     def _declare_readiness(self, registry: CollectorRegistry) -> None:
+        self.draining = Gauge(
+            "sub50_draining", "1 while the service is being stopped, else 0.", registry=registry
+        )
         self.triton_up = Gauge(
             "sub50_triton_up",
             "1 where Triton said that it lives when it was last asked, 0 where it did not; NaN "

@@ -34,6 +34,7 @@ PROBLEMS: dict[type[errors.RequestError], Problem] = {
     errors.TooManyOfAddress: Problem(429, "too-many-of-address", "Too many connections"),
     errors.HeadersTooLarge: Problem(431, "headers-too-large", "The headers are over a limit"),
     errors.TooManyConnections: Problem(503, "too-many-connections", "Too many connections"),
+    errors.Stopping: Problem(503, "stopping", "The service is being stopped"),
     errors.BackendError: Problem(503, "backend-error", "The model server failed"),
     errors.BackendUnavailable: Problem(503, "not-ready", "The model server is not ready"),
     # Never sent, since nobody is there; the status is what metrics show (as nginx has it).

@@ -75,6 +75,11 @@ class ReadinessProbe:
                 self._last = (time.monotonic(), await self._ask())
             return self._last[1]
 
+    def at_fault(self, reason: str) -> Readiness:
+        """Not ready, whatever the models say; asks nothing."""
+        names = [model.name for model in self._models()]
+        return Readiness(names, dict.fromkeys(names, reason))
+
     def last(self, within_seconds: float) -> Readiness | None:
         """What was said last, where that was asked within so many seconds; asks nothing."""
         if self._last is None or time.monotonic() - self._last[0] > within_seconds:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,6 +16,8 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.connections import Connections, room_for_connections
 from service.control import control_socket
+from service.drain import Drain
+from service.ending import DrainingServer, Terminated, signals_raise
 from service.errors import ServeError
 from service.guarded_protocol import guarded
 from service.hosted import HostedTriton
@@ -32,13 +31,10 @@ from service.triton.server import EmbeddedTriton, log_tail
 
 log = logging.getLogger("sub50.run")
 WATCH_SECONDS = 0.2
-# Requests under way may finish after a signal; bulk ones that take longer are cut off.
-DRAIN_SECONDS = 10
+# Requests under way may finish once the listener is closed; bulk ones that take longer are cut off.
+FINISH_SECONDS = 10
+CUT_OFF_STATUS = 128
 SEND_BUFFER_BYTES = 128 * 1024
-
-
-class Terminated(Exception):
-    """SIGTERM came."""
 
 
 def run_stack(settings: Settings) -> int:
@@ -50,7 +46,7 @@ def run_stack(settings: Settings) -> int:
         ServeError: one of the two cannot start; nothing is left running.
     """
     with (
-        _sigterm_raises(),
+        signals_raise(),
         tracing() as traced,
         listen(settings) as listener,
         control_socket(settings.repository) as control,
@@ -64,7 +60,7 @@ def run_stack(settings: Settings) -> int:
         try:
             with triton:
                 return _serve(settings, triton.grpc_target, listener, triton, control, traced)
-        except (KeyboardInterrupt, Terminated):
+        except Terminated:
             return 0
         finally:
             _say(settings, "stopped")
@@ -76,10 +72,10 @@ def run_api(settings: Settings, target: str) -> int:
     Raises:
         ServeError: it cannot start.
     """
-    with _sigterm_raises(), tracing() as traced, listen(settings) as listener:
+    with signals_raise(), tracing() as traced, listen(settings) as listener:
         try:
             return _serve(settings, target, listener, tracing=traced)
-        except (KeyboardInterrupt, Terminated):
+        except Terminated:
             return 0
 
 
@@ -98,7 +94,7 @@ def run_triton(
         ServeError: it cannot start.
     """
     require_loopback(address, "--host")
-    with _sigterm_raises():
+    with signals_raise():
         try:
             with EmbeddedTriton(
                 settings.repository,
@@ -113,7 +109,7 @@ def run_triton(
                 while triton.alive:
                     time.sleep(WATCH_SECONDS)
                 raise ServeError(_end_of(triton))
-        except (KeyboardInterrupt, Terminated):
+        except Terminated:
             return 0
 
 
@@ -168,7 +164,6 @@ def _serve(
     control: socket.socket | None = None,
     tracing: Tracing | None = None,
 ) -> int:
-    instances = triton.instances if triton is not None else None
     hosted: HostedTriton | None = None
     if triton is not None and control is not None:
         hosted = HostedTriton(control, partial(VersionLoader.of, triton))
@@ -179,6 +174,7 @@ def _serve(
         server.should_exit = True
 
     connections = Connections(settings, room_for_connections(settings))
+    drain = Drain()
     # Made inside the server's loop, which is where the gRPC channel has to live.
     server = make_server(
         settings,
@@ -186,27 +182,27 @@ def _serve(
         lambda: create_app(
             settings,
             target,
-            instances,
+            triton.instances if triton is not None else None,
             hosted,
             give_up=give_up if triton is None else None,
             tracing=tracing,
             connections=connections,
+            drain=drain,
         ),
+        drain,
     )
-    triton_ended = threading.Event()
-    watched = (settings, server, _address(listener), triton, triton_ended)
-    threading.Thread(target=_watch, args=watched, name="watch", daemon=True).start()
+    triton_ended = _watched(settings, server, _address(listener), triton)
     server.run(sockets=[listener])
     if failures:
         raise failures[0]
     if triton is not None and triton_ended.is_set():
         raise ServeError(_end_of(triton))
-    return 0
+    return CUT_OFF_STATUS + server.cut_off_by if server.cut_off_by is not None else 0
 
 
 def make_server(
-    settings: Settings, connections: Connections, make_app: Callable[[], FastAPI]
-) -> uvicorn.Server:
+    settings: Settings, connections: Connections, make_app: Callable[[], FastAPI], drain: Drain
+) -> DrainingServer:
     """The HTTP server, whose `connections` hold to the limits; `make_app` is called in its loop."""
     config = uvicorn.Config(
         make_app,
@@ -221,10 +217,10 @@ def make_server(
         access_log=False,
         # Nobody here asks who the client is.
         proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=FINISH_SECONDS,
         server_header=False,
     )
-    return uvicorn.Server(config)
+    return DrainingServer(config, drain, settings.drain_seconds)
 
 
 def _address(listener: socket.socket) -> str:
@@ -235,6 +231,16 @@ def _address(listener: socket.socket) -> str:
 def _end_of(triton: EmbeddedTriton) -> str:
     tail = log_tail(triton.log_path)
     return f"Triton ended by itself, so this stops too. The end of its log:\n{tail}"
+
+
+def _watched(
+    settings: Settings, server: uvicorn.Server, address: str, triton: EmbeddedTriton | None
+) -> threading.Event:
+    """Watch both in a thread; the event is set where Triton ends by itself."""
+    ended = threading.Event()
+    watched = (settings, server, address, triton, ended)
+    threading.Thread(target=_watch, args=watched, name="watch", daemon=True).start()
+    return ended
 
 
 def _watch(
@@ -254,17 +260,3 @@ def _watch(
             ended.set()
             server.should_exit = True
         time.sleep(WATCH_SECONDS)
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM raises Terminated for as long as the block runs."""
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated

@@ -155,6 +155,12 @@ class Settings(BaseSettings):
     readiness_seconds: float = Field(
         1.0, gt=0, description="How long an answer of /readyz is kept before Triton is asked again."
     )
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="After SIGTERM requests are still served for so long, while /readyz says no, "
+        "so that whoever sends them here notices.",
+    )
     triton_start_seconds: float = Field(
         60.0,
         gt=0,

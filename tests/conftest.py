@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# Nobody sends a service of the tests anything when it is told to end; tests of that set their own.
+os.environ["SUB50_DRAIN_SECONDS"] = "0"
 
 
 @pytest.fixture(autouse=True)

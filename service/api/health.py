@@ -10,17 +10,20 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, choose_encoder, generate_latest
 
+from service.drain import STOPPING, Drain
 from service.readiness import ReadinessProbe
 from service.schemas import ReadinessBody
 
 OPENMETRICS_TYPE = "application/openmetrics-text"
 
 
-def router(probe: ReadinessProbe, registry: CollectorRegistry, exemplars: bool) -> APIRouter:
+def router(
+    probe: ReadinessProbe, registry: CollectorRegistry, exemplars: bool, drain: Drain
+) -> APIRouter:
     """Routes over one probe and one registry.
 
     `exemplars`: the metrics have some, so scrapers that ask for OpenMetrics, which can tell of
-    them, get it.
+    them, get it. While `drain` goes on, nothing is ready.
     """
     routes = APIRouter(tags=["health"])
     one_reader_at_a_time = asyncio.Lock()
@@ -36,7 +39,7 @@ def router(probe: ReadinessProbe, registry: CollectorRegistry, exemplars: bool) 
         responses={503: {"model": ReadinessBody, "description": "One of them does not"}},
     )
     async def readyz() -> JSONResponse:
-        readiness = await probe.check()
+        readiness = probe.at_fault(STOPPING) if drain.begun else await probe.check()
         body = {
             "ready": readiness.ready,
             "models": {name: readiness.faults.get(name, "ok") for name in readiness.models},

@@ -1,4 +1,4 @@
-"""Stops the work for a client that has closed its connection."""
+"""Stops the work for a client that has closed its connection, or that of a service that ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from fastapi import Request
 
-from service.errors import ClientGone
+from service.drain import is_stopping
+from service.errors import ClientGone, Stopping
 
 # Interactive answers are on their way before this; watching the others costs a task each.
 WATCH_AFTER_SECONDS = 0.05
@@ -20,6 +21,7 @@ def given_up_when_gone(request: Request) -> Iterator[None]:
 
     Raises:
         ClientGone: instead of the cancellation.
+        Stopping: the service is being stopped, and the request has had its time to finish.
     """
     loop = asyncio.get_running_loop()
     worker = asyncio.current_task()
@@ -42,7 +44,10 @@ def given_up_when_gone(request: Request) -> Iterator[None]:
         yield
     except asyncio.CancelledError:
         if not gone:
-            raise
+            if not is_stopping(request.scope):
+                raise
+            worker.uncancel()
+            raise Stopping("the service is being stopped; send it again, to another") from None
         worker.uncancel()
         raise ClientGone("the client closed the connection") from None
     finally:

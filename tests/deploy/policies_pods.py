@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from service.run import DRAIN_SECONDS
+from service.run import FINISH_SECONDS
 from service.settings import ENVIRONMENT_PREFIX, Settings
 from service.triton.client import CHANNEL_OPTIONS, HEALTH_SECONDS
 from tests.deploy.manifests import (
@@ -196,10 +196,14 @@ def ends_in_peace(objects: list[Object]) -> list[str]:
     found = []
     for each in of_kind(objects, "Deployment"):
         container, pod = main_container(each), pod_of(each)
-        sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         if component(each) == "api":
-            least, drain = SPARE_SECONDS, DRAIN_SECONDS
+            # It serves on by itself, and tells those who keep connections.
+            sleep = float(environment(container).get("SUB50_DRAIN_SECONDS", 0))
+            least, drain = SPARE_SECONDS, FINISH_SECONDS
         else:
+            sleep = (
+                container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+            )
             age = int(option(container, "--grpc-max-connection-age")) / 1000
             again = int(dict(CHANNEL_OPTIONS)["grpc.dns_min_time_between_resolutions_ms"]) / 1000
             least = DNS_SECONDS + AGE_JITTER * age + again

@@ -19,6 +19,7 @@ import pytest
 from service.app import create_app
 from service.connections import Connections
 from service.control import control_socket
+from service.drain import Drain
 from service.hosted import HostedTriton
 from service.run import listen, make_server
 from service.settings import Settings
@@ -113,7 +114,7 @@ class _Running:
                     tracing=tracing,
                     connections=connections,
                 )
-                self.server = make_server(self.settings, connections, lambda: app)
+                self.server = make_server(self.settings, connections, lambda: app, Drain())
                 self.ready.set()
                 await self.server.serve(sockets=[self.listener])
 

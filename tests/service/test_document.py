@@ -11,7 +11,7 @@ import pytest
 from service.api.document import Document
 from tests.service.conftest import Service, StartService
 
-RUN_A_MODEL = {"400", "401", "404", "413", "415", "422", "429", "503", "504"}
+RUN_A_MODEL = {"400", "401", "404", "408", "413", "415", "422", "429", "503", "504"}
 STATUSES = {
     ("post", "/v1/classify"): RUN_A_MODEL,
     ("post", "/v1/summarize"): RUN_A_MODEL,

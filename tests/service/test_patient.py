@@ -139,7 +139,8 @@ def test_a_service_whose_stderr_nobody_reads_answers_and_ends(
     try:
         wait_for(lambda: answers(f"{url}/livez"), 30, lambda: str(service.poll()))
         for _ in range(100):  # each is logged
-            request = urllib.request.Request(f"{url}/v1/classify", b'{"input": "A film."}')
+            body, headers = b'{"input": "A film."}', {"Content-Type": "application/json"}
+            request = urllib.request.Request(f"{url}/v1/classify", body, headers)
             with pytest.raises(urllib.error.HTTPError) as failed:
                 urllib.request.urlopen(request, timeout=5)
             failed.value.close()

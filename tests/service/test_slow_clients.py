@@ -35,7 +35,7 @@ def test_slow_headers_get_408(hasty: Service) -> None:
 @pytest.mark.parametrize("framing", ["content-length", "chunked"])
 @pytest.mark.parametrize("route", ["/v1/classify", "/hf/sentiment", "/predict"])
 def test_a_slow_body_gets_408(hasty: Service, route: str, framing: str) -> None:
-    head = f"POST {route} HTTP/1.1\r\nHost: x\r\n".encode()
+    head = f"POST {route} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
     body = b"5\r\naaaaa\r\n" * 200 if framing == "chunked" else b"a" * 1000
     told = "Transfer-Encoding: chunked" if framing == "chunked" else "Content-Length: 1000"
     with RawClient(hasty.url) as client:

@@ -1,0 +1,127 @@
+"""How a service ends: what the first signal begins, and what further ones hurry.
+
+SIGTERM begins a drain: the service is not ready, and serves on for a while. When that is over, or
+at the next signal, the listener closes, and what is under way may finish. One more cuts it off.
+SIGINT (Ctrl-C) and SIGHUP (the terminal is gone) close the listener at once.
+
+Where there is no HTTP server any more,
+or not yet, the first signal ends the rest in order, which takes bounded time, and the others
+are ignored: broken off, it would leave processes behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from service.drain import Drain
+
+log = logging.getLogger("sub50.run")
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Terminated(Exception):
+    """A signal that ends came where no server was there to take it."""
+
+
+def _handled() -> list[signal.Signals]:
+    """Of the signals those that somebody, such as nohup, has not had ignored."""
+    return [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+
+
+def _ignore_further() -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """The first signal that ends raises Terminated in the block, and further ones do nothing."""
+    before = {each: signal.signal(each, _terminate) for each in _handled()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    _ignore_further()
+    raise Terminated
+
+
+class DrainingServer(uvicorn.Server):
+    """A server that goes on for `drain_seconds` after SIGTERM.
+
+    Attributes:
+        cut_off_by: the signal that cut off requests under way; None where all could finish.
+    """
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, drain_seconds: float) -> None:
+        super().__init__(config)
+        self.cut_off_by: int | None = None
+        self._drain = drain
+        self._drain_seconds = drain_seconds
+        self._closes_at = float("inf")
+        self._told = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        if self.should_exit:
+            self.force_exit = True
+            self.cut_off_by = sig
+        elif sig == signal.SIGTERM and not self._drain.begun:
+            self._closes_at = time.monotonic() + self._drain_seconds
+        else:
+            self.should_exit = True
+        self._drain.begun = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second; True ends."""
+        if self._drain.begun and not self._told:
+            self._told = True
+            self._tell()
+        if time.monotonic() >= self._closes_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listener, let what is under way finish or cut it off, and end the app."""
+        await super().shutdown(sockets)
+        if self.force_exit:  # which leaves both to whoever cancels the loop's tasks
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self.lifespan.shutdown()
+
+    def _tell(self) -> None:
+        """Not in the handler of the signal, which may have come in the middle of a log line."""
+        left_seconds = self._closes_at - time.monotonic()
+        if not self.should_exit and left_seconds > 0:
+            log.info(
+                "stopping: requests are still served for %.1f s; a second signal ends that",
+                left_seconds,
+            )
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take signals in the block; once one has come, further ones are ignored after it."""
+        if threading.current_thread() is not threading.main_thread():  # which alone gets any
+            yield
+            return
+        before = {each: signal.signal(each, self.handle_exit) for each in _handled()}
+        try:
+            yield
+        finally:
+            if self._drain.begun:
+                _ignore_further()
+            else:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
