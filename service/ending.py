@@ -44,13 +44,17 @@ def _ignore_further() -> None:
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """The first signal that ends raises Terminated in the block, and further ones do nothing."""
+    """The first signal that ends raises Terminated in the block, and further ones do nothing.
+
+    Once one has come, they do nothing after the block either: all that is left is to exit.
+    """
     before = {each: signal.signal(each, _terminate) for each in _handled()}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, handler)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
@@ -72,12 +76,13 @@ class DrainingServer(uvicorn.Server):
         self._drain_seconds = drain_seconds
         self._closes_at = float("inf")
         self._told = False
+        self._hurried_by: int | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal."""
         if self.should_exit:
             self.force_exit = True
-            self.cut_off_by = sig
+            self._hurried_by = sig
         elif sig == signal.SIGTERM and not self._drain.begun:
             self._closes_at = time.monotonic() + self._drain_seconds
         else:
@@ -97,6 +102,8 @@ class DrainingServer(uvicorn.Server):
         """Close the listener, let what is under way finish or cut it off, and end the app."""
         await super().shutdown(sockets)
         if self.force_exit:  # which leaves both to whoever cancels the loop's tasks
+            if self.server_state.tasks:
+                self.cut_off_by = self._hurried_by
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()
