@@ -40,7 +40,10 @@ def estimate_tokens(size_bytes: int) -> int:
 
 
 class Admission:
-    """Predicts when a request would be answered, and refuses it where that is too late."""
+    """Predicts when a request would be answered, and refuses it where that is too late.
+
+    `margin` is what it has learned to keep free of deadlines.
+    """
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class Admission:
         self._scheduler = scheduler
         self._lines = lines
         self._metrics = metrics
-        self._margin = Margin(margin_ms)
+        self.margin = Margin(margin_ms)
         self._limit_tokens = limit_tokens
         self._inflight_tokens = 0
         self._last_trial = -math.inf
@@ -96,7 +99,7 @@ class Admission:
         spent_ms = 1000 * call.elapsed_seconds()
         wait_ms = self._wait_ms(call)
         call.predicted_ms = spent_ms + wait_ms + self._own_ms(call, tokens)
-        allowed_ms = call.timeout_ms - self._margin.ms(call.timeout_ms, wait_ms)
+        allowed_ms = call.timeout_ms - self.margin.ms(call.timeout_ms, wait_ms)
         if call.predicted_ms > allowed_ms and not self._may_try(call):
             raise self._refusal(call.predicted_ms, allowed_ms)
 
@@ -111,7 +114,7 @@ class Admission:
         backlog_ms = self._scheduler.wait_ms()
         smallest_ms = min(line.predict_ms(SPECIAL_TOKENS + 1) for line in self._lines.values())
         predicted_ms = 1000 * call.elapsed_seconds() + backlog_ms + smallest_ms
-        allowed_ms = timeout_ms - self._margin.ms(timeout_ms, backlog_ms)
+        allowed_ms = timeout_ms - self.margin.ms(timeout_ms, backlog_ms)
         if backlog_ms and predicted_ms > allowed_ms:
             raise self._refusal(predicted_ms, allowed_ms)
 
@@ -162,8 +165,8 @@ class Admission:
             return
         took_ms = 1000 * call.elapsed_seconds()
         error_ms = took_ms - call.predicted_ms
-        self._margin.observe(call.timeout_ms if missed else took_ms, call.timeout_ms)
-        self._metrics.margin.set(self._margin.ms(call.timeout_ms, math.inf) / 1000)
+        self.margin.observe(call.timeout_ms if missed else took_ms, call.timeout_ms)
+        self._metrics.margin.set(self.margin.ms(call.timeout_ms, math.inf) / 1000)
         direction = "later" if error_ms > 0 else "earlier"
         self._metrics.prediction_error.labels(call.model, direction).observe(abs(error_ms) / 1000)
 

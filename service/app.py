@@ -24,11 +24,13 @@ from service.api.document import describe
 from service.api.exchange import REQUEST_ID, Exchange, request_id_of
 from service.api.loop_lag import LoopLag
 from service.api.safe_headers import HEADERS, SafeHeaders
+from service.attend import attended, pulse_of
 from service.board.live import LiveBoard
 from service.connections import Connections
 from service.drain import CloseConnections, Drain
 from service.errors import ServeError
 from service.hosted import HostedTriton, promotions
+from service.keeper import Revivable
 from service.logs import where_it_broke
 from service.metrics import Metrics
 from service.models import ModelCatalog
@@ -55,6 +57,7 @@ def create_app(
     tracing: Tracing | None = None,
     connections: Connections | None = None,
     drain: Drain | None = None,
+    kept: Revivable | None = None,
 ) -> FastAPI:
     """The HTTP application over the models on disk and a Triton at `triton_target`.
 
@@ -62,7 +65,7 @@ def create_app(
     `hosted` the ways to promote, where this Triton is ours. `give_up` is told where a Triton that
     runs elsewhere has not come in time; without it nobody waits for one. `tracing` begins a trace
     for each request. `connections` are the server's, which the metrics show. `drain` tells when the
-    service is being stopped.
+    service is being stopped. `kept` is this Triton where it is brought back when it ends.
 
     Raises:
         ServeError: the repository has no models, one lacks its engine, or keys cannot be used.
@@ -71,10 +74,12 @@ def create_app(
     metrics = _metrics(models, connections)
     access = Access(settings, metrics)
     client = TritonClient(triton_target)
-    pipeline = Pipeline(models, client, metrics, settings, instances or {})
+    pulse = pulse_of(client, kept)
+    pipeline = Pipeline(models, pulse, metrics, settings, instances or {})
     lag = LoopLag()
-    exchange = Exchange(settings, metrics, access, pipeline.refuse_early, lag, tracing)
-    probe = ReadinessProbe(models.all, client, metrics, settings.readiness_seconds)
+    refuse_early = pulse.before(pipeline.refuse_early)
+    exchange = Exchange(settings, metrics, access, refuse_early, lag, tracing)
+    probe = ReadinessProbe(models.all, pulse, metrics, settings.readiness_seconds)
     live_board = LiveBoard(settings, models.all, probe, metrics)
 
     @asynccontextmanager
@@ -90,13 +95,14 @@ def create_app(
             live_board.running(),
             access.following(),
             expected(client, models, settings, give_up),
-            promotions(hosted, settings, pipeline, metrics),
+            attended(pulse, pipeline, metrics, TritonClient, kept, instances or {}),
+            promotions(hosted, settings, pipeline, metrics, pulse.require_up),
         ):
             yield
         lag.stop()
         sys.setswitchinterval(switch_seconds)
         gc.unfreeze()
-        await client.close()
+        await pulse.close()
 
     app = _empty_app(lifespan)
     model_routers = [v1.router(pipeline, exchange), compat.router(pipeline, exchange)]

@@ -160,3 +160,7 @@ class BackendError(RequestError):
 
 class BackendUnavailable(BackendError):
     """Triton cannot be reached, or the model is not ready there."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

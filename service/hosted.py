@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from service.control import Caller, ControlRequest, ControlServer
+from service.errors import BackendUnavailable, PromotionError
 from service.metrics import Metrics
 from service.pipeline import Pipeline
 from service.promotion import WATCH_SECONDS, Promoter
 from service.settings import Settings
 from service.shadow import Shadowing
 from service.triton.loader import VersionLoader
+from service.triton.server import NotStarted
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,54 @@ class HostedTriton:
     watch_seconds: float = WATCH_SECONDS
 
 
+class LoaderAnew:
+    """Has each load made by a new loader: Triton may have been started anew since the last one.
+
+    `require_up` raises BackendUnavailable while it is.
+    """
+
+    def __init__(
+        self, make_loader: Callable[[], VersionLoader], require_up: Callable[[], None]
+    ) -> None:
+        self._make_loader = make_loader
+        self._require_up = require_up
+
+    async def keep(self, model: str, versions: Collection[str]) -> None:
+        """Have exactly these versions of a model loaded, and return when they are.
+
+        Raises:
+            PromotionError: Triton is not there, or one cannot be loaded.
+        """
+        try:
+            self._require_up()
+            loader = self._make_loader()
+        except (BackendUnavailable, NotStarted) as error:
+            raise PromotionError(
+                f"no version of {model} can be loaded now ({error}); try again once /readyz says "
+                "that all is ready"
+            ) from error
+        try:
+            await loader.keep(model, versions)
+        finally:
+            await loader.close()
+
+
 @asynccontextmanager
 async def promotions(
     hosted: HostedTriton | None,
     settings: Settings,
     pipeline: Pipeline,
     metrics: Metrics,
+    require_up: Callable[[], None],
 ) -> AsyncIterator[None]:
-    """Answer commands for as long as the block runs; none where Triton is not ours."""
+    """Answer commands for as long as the block runs; none where Triton is not ours.
+
+    `require_up` raises BackendUnavailable while Triton is not there.
+    """
     if hosted is None:
         yield
         return
-    loader = hosted.make_loader()
+    loader = LoaderAnew(hosted.make_loader, require_up)
     promoter = Promoter(
         settings.repository,
         pipeline,
@@ -64,4 +102,3 @@ async def promotions(
     finally:
         await server.close()
         await promoter.close()
-        await loader.close()

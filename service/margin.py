@@ -25,6 +25,7 @@ class Margin:
     def __init__(self, floor_ms: float) -> None:
         self._floor_ms = floor_ms
         self._learned_ms = 0.0
+        self._noted_ms = 0.0
 
     def ms(self, timeout_ms: float, wait_ms: float) -> float:
         """The margin for a deadline of `timeout_ms` and a predicted wait of `wait_ms`.
@@ -41,3 +42,11 @@ class Margin:
             self._learned_ms = min(grown, LARGEST_SHARE * timeout_ms)
         else:
             self._learned_ms = max(0.0, self._learned_ms - ALLOWED_MISSES * STEP_MS)
+
+    def note(self) -> None:
+        """Remember what is learned by now."""
+        self._noted_ms = self._learned_ms
+
+    def back(self) -> None:
+        """Go back to what was learned when it was last noted: what came since tells nothing."""
+        self._learned_ms = self._noted_ms

@@ -216,6 +216,13 @@ class Metrics:
             ("model",),
             registry=registry,
         )
+        self.triton_restarts = Counter(
+            "sub50_triton_restarts_total",
+            "Starts of the embedded Triton after the first, by why: triton_died, model_died, "
+            "supervisor_died, hung, or start_failed before.",
+            ("reason",),
+            registry=registry,
+        )
 
     def _declare_keys(self, registry: CollectorRegistry) -> None:
         self.key_requests = Counter(

@@ -130,6 +130,22 @@ class Pipeline:
         self._lines[model.name].scale(cost_factor)
         return self.models.replace(model)
 
+    def served(self) -> list[ServedModel]:
+        """Every model, as it is served now."""
+        return self.models.all()
+
+    def predicted_seconds(self, model: str, tokens: int) -> float:
+        """How long a call of so many tokens is expected to take."""
+        return self._lines[model].predict_ms(tokens) / 1000
+
+    def note_calm(self) -> None:
+        """Triton answers as it should: remember the margin."""
+        self._admission.margin.note()
+
+    def forget_outage(self) -> None:
+        """An outage is over: go back to the margin of when Triton last answered as it should."""
+        self._admission.margin.back()
+
     @contextmanager
     def _admit(self, model: ServedModel, texts: Sequence[str], call: Call) -> Iterator[int]:
         """Check the texts, and hold model and estimated tokens for the length of the block."""

@@ -62,6 +62,8 @@ def body_of(error: errors.RequestError, request_id: str) -> dict[str, Any]:
     }
     if isinstance(error, errors.InvalidFields | errors.TooLarge):
         body["errors"] = [{"field": f.field, "message": f.message} for f in error.fields]
+    if isinstance(error, errors.BackendUnavailable):
+        body["retry_after_seconds"] = error.retry_after_seconds
     if isinstance(error, errors.Refused):
         body["reason"] = error.reason
         body["retry_after_seconds"] = error.retry_after_seconds
@@ -75,7 +77,7 @@ def body_of(error: errors.RequestError, request_id: str) -> dict[str, Any]:
 
 def headers_of(error: errors.RequestError) -> dict[str, str]:
     """Headers that go with the body."""
-    if isinstance(error, errors.Refused | errors.RateLimited):
+    if isinstance(error, errors.Refused | errors.RateLimited | errors.BackendUnavailable):
         return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": "Bearer"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from service.scheduler import InferenceBackend
 PROBE_TEXT = "Are you ready?"
 PROBE_TIMEOUT_MS = 1000.0
 PROBE_PRIORITY = 1
+LIVE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,27 @@ class Readiness:
 class LivingBackend(InferenceBackend, Protocol):
     """A backend that can be asked whether it lives, whatever its models do."""
 
+    changes: int  # how often what it says may have changed: then nothing said before counts
+
     async def live(self) -> bool:
         """Whether it answers at all; never raises."""
+
+
+async def ask_whether_ready(model: ServedModel, infer: Callable[..., Awaitable[object]]) -> None:
+    """Have a model answer one short text. Raises RequestError where it does not."""
+    input_ids, attention_mask = pad([model.tokenizer.encode([PROBE_TEXT])[0].ids])
+    model.in_flight += 1  # or a promotion could unload the version that is asked
+    try:
+        await infer(
+            model.name,
+            input_ids,
+            attention_mask,
+            timeout_ms=PROBE_TIMEOUT_MS,
+            priority=PROBE_PRIORITY,
+            version=model.version,
+        )
+    finally:
+        model.in_flight -= 1
 
 
 class ReadinessProbe:
@@ -65,15 +85,20 @@ class ReadinessProbe:
         self._metrics = metrics
         self._keep_seconds = keep_seconds
         self._lock = asyncio.Lock()
-        self._last: tuple[float, Readiness] | None = None
+        self._last: tuple[float, int, Readiness] | None = None
         self._refreshing: asyncio.Task[Readiness] | None = None
 
     async def check(self) -> Readiness:
         """The last answer while it is fresh, else a new one; never raises."""
         async with self._lock:
-            if self._last is None or time.monotonic() - self._last[0] > self._keep_seconds:
-                self._last = (time.monotonic(), await self._ask())
-            return self._last[1]
+            while True:
+                readiness = self.last(self._keep_seconds)
+                if readiness is not None:
+                    return readiness
+                begun, changes = time.monotonic(), self._backend.changes
+                self._last = (begun, changes, await self._ask())
+                if changes == self._backend.changes:
+                    return self._last[2]
 
     def at_fault(self, reason: str) -> Readiness:
         """Not ready, whatever the models say; asks nothing."""
@@ -82,9 +107,12 @@ class ReadinessProbe:
 
     def last(self, within_seconds: float) -> Readiness | None:
         """What was said last, where that was asked within so many seconds; asks nothing."""
-        if self._last is None or time.monotonic() - self._last[0] > within_seconds:
+        if self._last is None:
             return None
-        return self._last[1]
+        asked, changes, readiness = self._last
+        if time.monotonic() - asked > within_seconds or changes != self._backend.changes:
+            return None
+        return readiness
 
     def refresh(self) -> None:
         """Begin a check whose outcome the metrics will show, and do not wait for it.
@@ -96,8 +124,12 @@ class ReadinessProbe:
 
     async def _ask(self) -> Readiness:
         models = self._models()
-        asked = asyncio.gather(*(self._fault(model) for model in models))
-        live, faults = await asyncio.gather(self._backend.live(), asked)
+        asked = asyncio.create_task(self._backend.live())
+        faults = await asyncio.gather(*(self._fault(model) for model in models))
+        # Where no model answers, nobody waits long for Triton to say that it lives.
+        await asyncio.wait({asked}, timeout=None if None in faults else LIVE_SECONDS)
+        live = asked.done() and asked.result()
+        asked.cancel()
         names = [model.name for model in models]
         found = {n: fault for n, fault in zip(names, faults, strict=True) if fault}
         self._metrics.triton_up.set(live)
@@ -106,19 +138,8 @@ class ReadinessProbe:
         return Readiness(names, found, live)
 
     async def _fault(self, model: ServedModel) -> str | None:
-        input_ids, attention_mask = pad([model.tokenizer.encode([PROBE_TEXT])[0].ids])
-        model.in_flight += 1  # or a promotion could unload the version that is asked
         try:
-            await self._backend.infer(
-                model.name,
-                input_ids,
-                attention_mask,
-                timeout_ms=PROBE_TIMEOUT_MS,
-                priority=PROBE_PRIORITY,
-                version=model.version,
-            )
+            await ask_whether_ready(model, self._backend.infer)
         except RequestError as error:
             return str(error)
-        finally:
-            model.in_flight -= 1
         return None

@@ -27,7 +27,7 @@ from service.trace import Tracing
 from service.tracing_start import tracing
 from service.triton.loader import VersionLoader
 from service.triton.ports import require_loopback
-from service.triton.server import EmbeddedTriton, log_tail
+from service.triton.server import EmbeddedTriton
 
 log = logging.getLogger("sub50.run")
 WATCH_SECONDS = 0.2
@@ -38,7 +38,7 @@ SEND_BUFFER_BYTES = 128 * 1024
 
 
 def run_stack(settings: Settings) -> int:
-    """Run Triton and the API until a signal, or until Triton ends by itself.
+    """Run Triton and the API until a signal; a Triton that ends or hangs is started anew.
 
     Returns the exit status.
 
@@ -108,7 +108,11 @@ def run_triton(
                 _say(settings, f"its metrics are at {triton.metrics_url}")
                 while triton.alive:
                     time.sleep(WATCH_SECONDS)
-                raise ServeError(_end_of(triton))
+                # Whoever started this starts it again: services in front find the new one.
+                tail = triton.log_end()
+                raise ServeError(
+                    f"Triton ended by itself, so this stops too. The end of its log:\n{tail}"
+                )
         except Terminated:
             return 0
 
@@ -188,15 +192,15 @@ def _serve(
             tracing=tracing,
             connections=connections,
             drain=drain,
+            kept=triton,
         ),
         drain,
     )
-    triton_ended = _watched(settings, server, _address(listener), triton)
+    watched = (settings, server, _address(listener))
+    threading.Thread(target=_announce, args=watched, name="announce", daemon=True).start()
     server.run(sockets=[listener])
     if failures:
         raise failures[0]
-    if triton is not None and triton_ended.is_set():
-        raise ServeError(_end_of(triton))
     return CUT_OFF_STATUS + server.cut_off_by if server.cut_off_by is not None else 0
 
 
@@ -228,35 +232,10 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _end_of(triton: EmbeddedTriton) -> str:
-    tail = log_tail(triton.log_path)
-    return f"Triton ended by itself, so this stops too. The end of its log:\n{tail}"
-
-
-def _watched(
-    settings: Settings, server: uvicorn.Server, address: str, triton: EmbeddedTriton | None
-) -> threading.Event:
-    """Watch both in a thread; the event is set where Triton ends by itself."""
-    ended = threading.Event()
-    watched = (settings, server, address, triton, ended)
-    threading.Thread(target=_watch, args=watched, name="watch", daemon=True).start()
-    return ended
-
-
-def _watch(
-    settings: Settings,
-    server: uvicorn.Server,
-    address: str,
-    triton: EmbeddedTriton | None,
-    ended: threading.Event,
-) -> None:
-    """Say when the API listens; stop it once Triton is gone, so that both are started anew."""
-    announced = False
+def _announce(settings: Settings, server: uvicorn.Server, address: str) -> None:
+    """Say when the API listens."""
     while not server.should_exit:
-        if server.started and not announced:
+        if server.started:
             _say(settings, f"ready on {address}  (board: /, docs: /docs, stop: Ctrl-C)")
-            announced = True
-        if triton is not None and triton.poll() is not None:
-            ended.set()
-            server.should_exit = True
+            return
         time.sleep(WATCH_SECONDS)

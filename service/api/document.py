@@ -114,6 +114,8 @@ def _complete_answer(status: str, answer: Document, runs_a_model: bool) -> None:
         headers["Server-Timing"] = {**TIMING_HEADER, "required": True}
     if status == "429":
         headers["Retry-After"] = RETRY_HEADER
+    if status == "503" and runs_a_model:
+        headers["Retry-After"] = {**RETRY_HEADER, "required": False}
     if status == "401":
         headers["WWW-Authenticate"] = CHALLENGE_HEADER
     if headers:

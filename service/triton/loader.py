@@ -8,7 +8,6 @@ one cannot be loaded, all stays as it was
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,9 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from service.errors import PromotionError
 from service.triton.backends import sub50_aside
 from service.triton.client import CHANNEL_OPTIONS
-from service.triton.server import EmbeddedTriton, plain_reason
+from service.triton.reasons import plain_reason
+from service.triton.repository import with_versions
+from service.triton.server import EmbeddedTriton
 
 LOAD_SECONDS = 120.0
 
@@ -59,11 +60,9 @@ class VersionLoader:
             PromotionError: one cannot be loaded, with Triton's reason; then those that were
                 loaded before still are.
         """
-        config = json.loads(self._configs[model])
-        ordered = sorted(versions, key=int)
-        config["version_policy"] = {"specific": {"versions": ordered}}
+        config = with_versions(self._configs[model], list(versions))
         request = service_pb2.RepositoryModelLoadRequest(model_name=model)
-        request.parameters["config"].string_param = json.dumps(config)
+        request.parameters["config"].string_param = config
         try:
             with self._aside():
                 await self._stub.RepositoryModelLoad(
@@ -71,9 +70,9 @@ class VersionLoader:
                 )
         except grpc.aio.AioRpcError as error:
             reason = plain_reason(error.details() or error.code().name)
+            told = " and ".join(sorted(versions, key=int))
             raise PromotionError(
-                f"Triton cannot load version {' and '.join(ordered)} of {model} side by side: "
-                f"{reason}"
+                f"Triton cannot load version {told} of {model} side by side: {reason}"
             ) from error
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -96,6 +97,13 @@ def embedded_config(folder: Path, versions: Sequence[str] = ()) -> str:
     if versions:
         config.version_policy.specific.versions[:] = [int(version) for version in versions]
     return str(json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None))
+
+
+def with_versions(config: str, versions: Sequence[str]) -> str:
+    """A model's configuration, as JSON, that has these versions loaded."""
+    changed = json.loads(config)
+    changed["version_policy"] = {"specific": {"versions": sorted(versions, key=int)}}
+    return json.dumps(changed)
 
 
 def instances_of(config: str) -> int:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from service.errors import ServeError
-from service.triton import supervisor
+from service.triton import supervised, supervisor
 from service.triton.command import (
     ADDRESS,
     CONTROL_METADATA_KEY,
-    EXIT_TIMEOUT_SECONDS,
     Launch,
     arguments,
     environment,
@@ -27,23 +21,25 @@ from service.triton.command import (
 from service.triton.installation import find_installation
 from service.triton.ports import reserve_ports
 from service.triton.probe import Probe
+from service.triton.reasons import log_tail, plain_reason
 from service.triton.repository import (
     check_repository,
     embedded_config,
     instances_of,
     models_in,
     served_version,
+    with_versions,
 )
 
-# Triton gets a little longer than it gives itself, and the supervisor longer than that.
-GRACE_SECONDS = EXIT_TIMEOUT_SECONDS + 2.0
-STOP_SECONDS = GRACE_SECONDS + supervisor.ORPHANS_END_SECONDS + 1.0
 # To gRPC an endless timeout is one that has passed.
 LONGEST_LOAD_SECONDS = 86_400.0
-LOG_TAIL_LINES = 12
-LOG_TAIL_BYTES = 16_384
-# Borders of tables, and what Triton says of every machine without a GPU.
-LOG_NOISE = ("+--", "CudaDriverHelper")
+
+
+class NotStarted(RuntimeError):
+    """What was asked for is known once Triton is started."""
+
+    def __init__(self) -> None:
+        super().__init__("the embedded Triton is not started")
 
 
 class EmbeddedTriton:
@@ -84,6 +80,7 @@ class EmbeddedTriton:
         self._log_path = log_path
         self._launch: Launch | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._called_off = False
 
     def __enter__(self) -> EmbeddedTriton:
         self.start()
@@ -132,13 +129,17 @@ class EmbeddedTriton:
     def pid(self) -> int:
         """The process that keeps Triton; Triton and its stubs are below it."""
         if self._process is None:
-            raise RuntimeError("the embedded Triton is not started")
+            raise NotStarted
         return self._process.pid
 
     @property
     def alive(self) -> bool:
         """Whether Triton runs with all its models: it is ended when a model's process dies."""
         return self._process is not None and self._process.poll() is None
+
+    def log_end(self) -> str:
+        """The last telling lines of its log."""
+        return log_tail(self.log_path) if self._launch is not None else "(there is none)"
 
     def poll(self) -> int | None:
         """None while Triton runs, its exit status once it has ended."""
@@ -151,35 +152,48 @@ class EmbeddedTriton:
         """
         if self._process is not None:
             raise RuntimeError("the embedded Triton is started already")
-        installation = find_installation()
         check_repository(self.repository, self.models)
-        ports = reserve_ports(self._address, self._asked_ports)
-        scratch = make_scratch(installation, self.repository)
-        self._launch = self._plan(ports, scratch)
-        try:
-            self._process = self._spawn(
-                arguments(installation, self._launch), environment(installation, scratch)
-            )
-            self._wait_until_ready(time.monotonic() + self.start_timeout_seconds)
-        except BaseException:
+        self.configs = {model: self._config(model) for model in self.models}
+        reasons = self._begin(self.configs)
+        if reasons:
             self.stop()
-            raise
+            lines = (f"Model {name} cannot be served: {reason}" for name, reason in reasons.items())
+            told = "\n".join(lines)
+            raise ServeError(f"{told}\nBuild it again with `sub50 engines build {min(reasons)}`.")
 
-    def stop(self) -> None:
-        """End Triton and its stubs, in bounded time; remove its shared memory and files."""
+    def revive(self, versions: Mapping[str, str]) -> dict[str, str]:
+        """End what is left of Triton, and start it anew with one version of each model named.
+
+        It ends without grace. A port of 0 may be another than before. Returns the reasons of models
+        that cannot be loaded; the others are.
+
+        Raises ServeError if Triton does not start; then nothing is left running.
+        """
+        self.stop(grace=False)
+        return self._begin(self._configs_of(versions))
+
+    def load(self, versions: Mapping[str, str]) -> dict[str, str]:
+        """Load one version of each model named; returns the reasons of those that cannot be."""
+        deadline = time.monotonic() + self.start_timeout_seconds
+        with Probe(self.grpc_target) as probe:
+            return self._load_models(probe, self._configs_of(versions), deadline)
+
+    def call_off(self) -> None:
+        """Have a start that is under way in another thread fail at once, and any later one."""
+        self._called_off = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def stop(self, *, grace: bool = True) -> None:
+        """End Triton and its stubs, in bounded time; remove its shared memory and files.
+
+        Without `grace` it is killed, with whatever it is busy with.
+        """
         process, launch = self._process, self._launch
         self._process = self._launch = None
         if process is not None:
-            assert process.stdin is not None
-            process.stdin.close()  # the supervisor's sign to end
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.returncode < 0:  # killed, so it may have left something of its group
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+            supervised.end(process, grace)
         if launch is not None:
             supervisor.remove_shared_memory(launch.shared_memory_prefix)
             shutil.rmtree(launch.scratch, ignore_errors=True)
@@ -187,7 +201,7 @@ class EmbeddedTriton:
     @property
     def _started(self) -> Launch:
         if self._launch is None:
-            raise RuntimeError("the embedded Triton is not started")
+            raise NotStarted
         return self._launch
 
     def _plan(self, ports: dict[str, int], scratch: Path) -> Launch:
@@ -201,57 +215,60 @@ class EmbeddedTriton:
             connection_age_ms=None if age is None else round(1000 * age),
         )
 
-    def _spawn(self, command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
-        plan = {
-            "command": command,
-            "log_path": str(self.log_path.absolute()),
-            "parent_pid": os.getpid(),
-            "grace_seconds": GRACE_SECONDS,
-            "shared_memory_prefix": self._started.shared_memory_prefix,
-            "scratch": str(self._started.scratch),
-        }
-        # A session of its own: Ctrl-C in the terminal is for us, and we end Triton in order. Where
-        # the kernel shares cores out by sessions, the service also keeps its share beside engines
-        # that take all they can get.
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(plan)],
-            env=variables,
-            cwd=self._started.scratch,
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+    def _begin(self, configs: dict[str, str]) -> dict[str, str]:
+        """Start Triton with these models; returns the reasons of those that cannot be loaded."""
+        installation = find_installation()
+        ports = reserve_ports(self._address, self._asked_ports)
+        scratch = make_scratch(installation, self.repository)
+        self._launch = self._plan(ports, scratch)
+        try:
+            self._process = supervised.spawn(
+                self._launch,
+                arguments(installation, self._launch),
+                environment(installation, scratch),
+                self.log_path,
+            )
+            deadline = time.monotonic() + self.start_timeout_seconds
+            with Probe(self.grpc_target) as probe:
+                self._wait_until_up(probe, deadline)
+                return self._load_models(probe, configs, deadline)
+        except BaseException:
+            self.stop(grace=False)
+            raise
 
-    def _wait_until_ready(self, deadline: float) -> None:
-        with Probe(self.grpc_target) as probe:
-            while probe.server_id() != self._started.server_id:
-                if not self.alive:
-                    raise ServeError(self._failure("Triton ended while it started"))
-                if time.monotonic() > deadline:
-                    raise ServeError(self._failure(f"Triton {self._too_late}"))
-                time.sleep(0.05)
-            self._load_models(probe, deadline)
+    def _wait_until_up(self, probe: Probe, deadline: float) -> None:
+        while probe.server_id() != self._started.server_id:
+            if not self.alive or self._called_off:
+                raise ServeError(self._failure("Triton ended while it started"))
+            if time.monotonic() > deadline:
+                raise ServeError(self._failure(f"Triton {self._too_late}"))
+            time.sleep(0.05)
 
-    def _load_models(self, probe: Probe, deadline: float) -> None:
-        """Load every model and have it answer one request, or raise ServeError with the reason."""
-        self.configs = {model: self._config(model) for model in self.models}
+    def _load_models(
+        self, probe: Probe, configs: dict[str, str], deadline: float
+    ) -> dict[str, str]:
+        """Load models and have each answer one request; returns the reasons of those that fail."""
         remaining_seconds = min(max(deadline - time.monotonic(), 0), LONGEST_LOAD_SECONDS)
-        reasons = probe.load(self.configs, self.control_metadata, remaining_seconds)
-        for model in self.models if not reasons else ():
-            reason = probe.first_answer(model)
+        reasons = probe.load(configs, self.control_metadata, remaining_seconds)
+        for model in configs:
+            reason = None if model in reasons else probe.first_answer(model)
             if reason is not None:
                 reasons[model] = reason
         if not self.alive:
             raise ServeError(self._failure("Triton ended while it loaded the models"))
         if time.monotonic() > deadline:
             raise ServeError(self._failure(f"Triton {self._too_late}"))
-        if reasons:
-            models = str(self._started.scratch / "models")
-            lines = (
-                f"Model {model} cannot be served: {plain_reason(reason)}"
-                for model, reason in reasons.items()
-            )
-            told = "\n".join(lines).replace(models, str(self.repository))
-            raise ServeError(f"{told}\nBuild it again with `sub50 engines build {min(reasons)}`.")
+        models = str(self._started.scratch / "models")
+        return {
+            model: plain_reason(reason).replace(models, str(self.repository))
+            for model, reason in reasons.items()
+        }
+
+    def _configs_of(self, versions: Mapping[str, str]) -> dict[str, str]:
+        return {
+            model: with_versions(self.configs[model], [version])
+            for model, version in versions.items()
+        }
 
     def _config(self, model: str) -> str:
         folder = self.repository / model
@@ -268,24 +285,3 @@ class EmbeddedTriton:
 
     def _failure(self, what: str) -> str:
         return f"{what}. The end of its log:\n{log_tail(self.log_path)}"
-
-
-def plain_reason(details: str) -> str:
-    """Triton's account of a model's failure, without its own wording and stack trace."""
-    reason = details.partition("\n\nAt:")[0]
-    for opening in ("TritonModelException: ", "UNAVAILABLE state: "):
-        reason = reason.rpartition(opening)[2]
-    return reason.strip(" ;\n")
-
-
-def log_tail(path: Path) -> str:
-    """The last telling lines of a log."""
-    try:
-        with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-            text = log.read().decode("utf-8", "replace")
-    except OSError:
-        return "(nothing was written)"
-    lines = [line.strip() for line in text.splitlines()]
-    telling = [line for line in lines if line and not any(noise in line for noise in LOG_NOISE)]
-    return "\n".join(telling[-LOG_TAIL_LINES:]) or "(nothing was written)"

@@ -30,8 +30,11 @@ from types import FrameType
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.2
-STUB_CHECK_SECONDS = 1.0
+STUB_CHECK_SECONDS = 0.4
+STUB_SEARCH_SECONDS = 2.0
 STUB_DIED_STATUS = 3
+# Written to our input: end Triton without the time that it gives itself.
+AT_ONCE = b"now"
 ORPHANS_END_SECONDS = 3.0
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 
@@ -52,6 +55,12 @@ def should_end(parent_pid: int) -> bool:
     """Wait a moment; True when told to end, or when the parent is gone."""
     readable, _, _ = select.select([sys.stdin], [], [], POLL_SECONDS)
     return terminated or bool(readable) or os.getppid() != parent_pid
+
+
+def is_told_at_once() -> bool:
+    """Whether the parent wrote that there is no time for grace, before it closed our input."""
+    readable, _, _ = select.select([sys.stdin], [], [], 0)
+    return bool(readable) and os.read(sys.stdin.fileno(), len(AT_ONCE)) == AT_ONCE
 
 
 def end_process(process: subprocess.Popen[bytes], grace_seconds: float) -> None:
@@ -77,20 +86,34 @@ def children_of(pid: int) -> dict[int, str]:
     return found
 
 
+def state_of(pid: int) -> str:
+    """The state of a process, "Z" for one that has ended and was not collected; "" for none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
 class StubWatch:
     """Notices when a stub has died; an ordinary end is collected by Triton within a moment."""
 
     def __init__(self, triton_pid: int) -> None:
         self.triton_pid = triton_pid
         self.next_check = time.monotonic() + STUB_CHECK_SECONDS
+        self.next_search = 0.0
+        self.stubs: set[int] = set()
         self.ended: set[int] = set()
 
     def has_died(self) -> bool:
-        if time.monotonic() < self.next_check:
+        now = time.monotonic()
+        if now < self.next_check:
             return False
-        self.next_check = time.monotonic() + STUB_CHECK_SECONDS
-        children = children_of(self.triton_pid)
-        ended = {pid for pid, state in children.items() if state == "Z"}
+        self.next_check = now + STUB_CHECK_SECONDS
+        if now >= self.next_search:
+            # It looks at every process of the machine, which takes too long to do it each time.
+            self.stubs = set(children_of(self.triton_pid))
+            self.next_search = now + STUB_SEARCH_SECONDS
+        ended = {pid for pid in self.stubs if state_of(pid) == "Z"}
         still_there, self.ended = ended & self.ended, ended
         return bool(still_there)
 
@@ -144,7 +167,7 @@ def watch(process: subprocess.Popen[bytes], parent_pid: int, grace_seconds: floa
     stubs = StubWatch(process.pid)
     while process.poll() is None:
         if should_end(parent_pid):
-            end_process(process, grace_seconds)
+            end_process(process, 0 if is_told_at_once() else grace_seconds)
             return 0
         if stubs.has_died():
             end_process(process, grace_seconds=0)

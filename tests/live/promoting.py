@@ -28,8 +28,9 @@ TEXTS = [
 ]
 
 
-def start(repository: Path) -> Stack:
-    running = Stack(free_port(), "--repository", str(repository))
+def start(repository: Path, **variables: str) -> Stack:
+    """`sub50 serve` with that repository, and these environment variables."""
+    running = Stack(free_port(), "--repository", str(repository), **variables)
     running.wait_until_ready()
     return running
 

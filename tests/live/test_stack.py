@@ -36,7 +36,7 @@ CONTRACT = (Path(__file__).parent / "contract.txt").read_text(encoding="utf-8")
 class Stack:
     """A running `sub50 serve`."""
 
-    def __init__(self, port: int, *options: str) -> None:
+    def __init__(self, port: int, *options: str, **variables: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
             [SUB50, "serve", "--port", str(port), *options],
@@ -46,7 +46,7 @@ class Stack:
             text=True,
             start_new_session=True,
             # What is tested here is what it answers, not how fast this machine is.
-            env=os.environ | {"SUB50_INTERACTIVE_TIMEOUT_MS": "20000"},
+            env=os.environ | {"SUB50_INTERACTIVE_TIMEOUT_MS": "20000"} | variables,
         )
 
     def get(self, route: str) -> bytes:
@@ -182,7 +182,7 @@ def test_texts_of_mixed_length_are_batched(stack: Stack) -> None:
         list(pool.map(lambda text: stack.post("/v1/classify", {"input": text}), texts))
     after = executions(metrics_url, "sentiment")
     inferences, runs = (b - a for a, b in zip(before, after, strict=True))
-    assert inferences == 300
+    assert 300 <= inferences <= 304  # one look of the service at whether the model lives
     assert inferences / runs > 1.5
 
 

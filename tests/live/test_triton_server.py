@@ -18,7 +18,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from service.errors import ServeError
-from service.triton import server as server_module
+from service.triton import supervised
 from service.triton.server import EmbeddedTriton
 from service.triton.supervisor import STUB_DIED_STATUS, children_of
 from tests.tiny_models import write_tiny_model
@@ -214,7 +214,7 @@ def test_a_dead_stub_ends_triton_and_shows(tmp_path: Path) -> None:
 
 
 def test_stubborn_triton_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(supervised, "GRACE_SECONDS", 0.5)
     write_tiny_model(tmp_path)
     before = shared_memory()
     with EmbeddedTriton(tmp_path) as server:

@@ -50,6 +50,7 @@ def test_fields_are_named_in_the_body() -> None:
     [
         (errors.Refused("full", reason="x", retry_after_seconds=2), "Retry-After", "2"),
         (errors.QueueFull("full"), "Retry-After", "1"),
+        (errors.BackendUnavailable("gone", retry_after_seconds=3), "Retry-After", "3"),
         (errors.Unauthorized("no"), "WWW-Authenticate", "Bearer"),
         (errors.TooLarge("body", "too large"), "Connection", "close"),
     ],

@@ -51,21 +51,21 @@ class Supervised:
     prefix: str = field(default_factory=lambda: f"sub50-test-{os.getpid()}-{time.monotonic_ns()}-")
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def plan(self, *flags: str, parent_pid: int) -> list[str]:
+    def plan(self, *flags: str, parent_pid: int, grace_seconds: float = 0.5) -> list[str]:
         (self.folder / "scratch").mkdir(exist_ok=True)
         Path("/dev/shm", f"{self.prefix}region").touch()
         plan = {
             "command": [sys.executable, "-I", "-c", TRITON, str(self.folder / "stub"), *flags],
             "log_path": str(self.folder / "log"),
             "parent_pid": parent_pid,
-            "grace_seconds": 0.5,
+            "grace_seconds": grace_seconds,
             "shared_memory_prefix": self.prefix,
             "scratch": str(self.folder / "scratch"),
         }
         return [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(plan)]
 
-    def start(self, *flags: str) -> subprocess.Popen[bytes]:
-        command = self.plan(*flags, parent_pid=os.getpid())
+    def start(self, *flags: str, grace_seconds: float = 0.5) -> subprocess.Popen[bytes]:
+        command = self.plan(*flags, parent_pid=os.getpid(), grace_seconds=grace_seconds)
         process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         self.started.append(process)
         return process
@@ -105,6 +105,16 @@ def test_closing_its_input_ends_triton_and_stub(
 ) -> None:
     process = supervised.start(*flags)
     stub = supervised.stub_pid()
+    assert end(process) == 0
+    assert not runs(stub)
+    assert supervised.regions() == []
+
+
+def test_a_word_ends_triton_without_the_time_that_it_gives_itself(supervised: Supervised) -> None:
+    process = supervised.start("stubborn", grace_seconds=60.0)
+    stub = supervised.stub_pid()
+    assert process.stdin is not None
+    process.stdin.write(supervisor.AT_ONCE)
     assert end(process) == 0
     assert not runs(stub)
     assert supervised.regions() == []
