@@ -9,9 +9,12 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard
+from core.versions import versions_of
 from engines import base
-from engines.catalog import specs
+from engines.catalog import CATALOG, specs
 from engines.checksums import file_sha256
+from engines.errors import EngineError
+from engines.how_made import how_to_make
 from engines.listing import card_of, is_served
 from engines.making import ingredients_of, make_version
 from engines.material import default_material
@@ -45,6 +48,7 @@ def build_engines(
     Raises:
         EngineError: something is missing or not what it should be, or the gate refuses.
     """
+    _require_default(names, repository)
     chosen = specs(names)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -54,6 +58,18 @@ def build_engines(
         # All are verified before the first is built, which takes far longer.
         verified = [ingredients_of(spec, folder, adapters) for spec in chosen]
         return [_build_one(each, repository, data, force, progress) for each in verified]
+
+
+def _require_default(names: Sequence[str] | None, repository: Path) -> None:
+    """Raise, with the command that does make it, for a model that was imported or trained."""
+    for name in names or ():
+        versions = [] if name in CATALOG else versions_of(repository / name)
+        card = card_of(versions[-1]) if versions else None
+        if card is not None:
+            raise EngineError(
+                f"{name} is none of the default models, which `build` makes. "
+                f"{how_to_make(name, card)}"
+            )
 
 
 def _build_one(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from core.card import EngineCard
 from engines.errors import EngineError
 from engines.tasks import TASKS
 
@@ -90,7 +91,23 @@ def specs(names: Sequence[str] | None = None) -> list[ModelSpec]:
     if unknown:
         known = ", ".join(CATALOG)
         raise EngineError(
-            f"unknown model {', '.join(unknown)}; the models are {known}. An imported engine is "
-            "made anew with `sub50 engines import --force`, and not tuned"
+            f"unknown model {', '.join(unknown)}; the default models are {known}. One of your own "
+            "comes from `sub50 engines import` (a checkpoint) or `sub50 engines finetune` "
+            "(labelled texts)"
         )
     return [CATALOG[name] for name in names] if names else list(CATALOG.values())
+
+
+def spec_of(card: EngineCard) -> ModelSpec:
+    """The model that an engine answers as, a default one or not."""
+    known = CATALOG.get(card.name) if card.imported is None else None
+    if known is not None:
+        return replace(known, labels=tuple(card.labels), adapter=card.adapter)
+    return ModelSpec(
+        name=card.name,
+        description=card.description,
+        task=card.task,
+        output=card.output,
+        labels=tuple(card.labels),
+        adapter=card.adapter,
+    )

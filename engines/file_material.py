@@ -10,7 +10,22 @@ from engines.data import LabelledText, read_rows
 from engines.errors import DataError
 from engines.import_measure import MOST_CALIBRATION_TEXTS, MOST_PROBES, texts_for
 from engines.labelled_file import LEAST_TEXTS
-from engines.material import Material, sample
+from engines.material import Material, default_material, sample
+
+
+def material_from(spec: ModelSpec, data: Path | None) -> Material:
+    """Our own texts, those of the data sets in a folder, or a user's own in a file.
+
+    Raises:
+        DataError: the model has no data sets in such folders; or see `file_material`.
+    """
+    if data is None:
+        return default_material(spec, None)
+    if not data.is_dir():
+        return file_material(spec, data)
+    if not spec.data and not spec.documents:
+        raise DataError(f"--data {data} is a folder; name one file with the texts of {spec.name}")
+    return default_material(spec, data)
 
 
 def file_material(spec: ModelSpec, path: Path) -> Material:

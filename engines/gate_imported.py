@@ -26,7 +26,7 @@ def examine_imported(card: EngineCard, version: Path, data: Path | None) -> Find
         EngineError: the checkpoint is not there any more, or not the one that was imported; or
             PyTorch, which has to export it anew, is not installed.
     """
-    checkpoint = _same_checkpoint(card)
+    checkpoint = same_checkpoint(card)
     export = export_module()
     reference = simplified(export.export_graph(export.load_classifier(checkpoint), checkpoint))
     tokenizer = TextTokenizer(version / TOKENIZER_FILE, checkpoint.max_tokens)
@@ -35,11 +35,15 @@ def examine_imported(card: EngineCard, version: Path, data: Path | None) -> Find
     return examiner.examine(open_session(version / ENGINE_FILE))
 
 
-def _same_checkpoint(card: EngineCard) -> Checkpoint:
-    """The checkpoint that the card names, with the files that the card says."""
+def same_checkpoint(card: EngineCard, source: Path | None = None) -> Checkpoint:
+    """The checkpoint with the files that the card says, where the card says or at `source`.
+
+    Raises:
+        EngineError: it is not there any more, or not the one that was imported.
+    """
     which = f"version {card.version} of {card.name}"
     try:
-        folder = checkpoint_folder(card.base)
+        folder = source or checkpoint_folder(card.base)
         checkpoint = read_checkpoint(folder, card.base, card.labels)
     except CheckpointError as error:
         raise EngineError(

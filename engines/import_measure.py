@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from core.tokenizer import TextTokenizer
 from engines import gate
-from engines.checkpoint import Checkpoint
 from engines.checkpoint_labels import ProblemType
 from engines.examiner import Findings
 from engines.labelled_file import Example, read_examples
@@ -55,15 +55,31 @@ def texts_for(labels: tuple[str, ...], problem_type: ProblemType, data: Path | N
     )
 
 
+class Answers(Protocol):
+    """What a model's answers mean: known of its checkpoint, and of its engine's card."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest text."""
+
+    @property
+    def problem_type(self) -> ProblemType:
+        """One label, several, or a value."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Their names, in the order of the logits."""
+
+
 class ImportedExaminer:
     """The unquantized graph's answers, which are the same for all engines tried."""
 
     def __init__(
-        self, checkpoint: Checkpoint, tokenizer: TextTokenizer, reference: Engine, texts: Texts
+        self, answers: Answers, tokenizer: TextTokenizer, reference: Engine, texts: Texts
     ) -> None:
-        self.max_tokens = checkpoint.max_tokens
+        self.max_tokens = answers.max_tokens
         self.rows = _ids(tokenizer, texts.probes)
-        self.scores = scores_for(checkpoint.problem_type, reference, self.rows)
+        self.scores = scores_for(answers.problem_type, reference, self.rows)
         self.expected = self.scores.alone(reference, self.rows)
         self.data = texts.data
         rows = _ids(tokenizer, [example.text for example in texts.examples])
@@ -71,7 +87,7 @@ class ImportedExaminer:
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
         self.labelled_rows = [rows[index] for index in order]
         self.labels = labels_matrix(
-            [texts.examples[index].labels for index in order], len(checkpoint.labels)
+            [texts.examples[index].labels for index in order], len(answers.labels)
         )
         self.labelled = self._labelled_scores(reference)
 

@@ -20,7 +20,7 @@ from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard, write_card
 from core.tokenizer import TextTokenizer
 from engines import gate
 from engines.calibrate import channel_ranges
-from engines.catalog import CATALOG, ModelSpec
+from engines.catalog import CATALOG, spec_of
 from engines.checkpoint import Checkpoint, read_checkpoint
 from engines.errors import EngineError
 from engines.hub import checkpoint_folder
@@ -28,13 +28,12 @@ from engines.import_measure import ImportedExaminer, Texts, texts_for
 from engines.import_record import imported_card
 from engines.linear_layers import find_layers, with_shared_ranges
 from engines.measure import open_session
-from engines.model_config import CONFIG_FILE, HEADER, config_text, model_config, write_model_files
+from engines.model_config import CONFIG_FILE, untuned_text, write_model_files
 from engines.model_name import require_name
 from engines.sensitivity import Quantized, best_engine
 from engines.simplify import simplified
 
 VERSION = "1"
-IMPORTED_HEADER = "# Written by `sub50 engines import`; import the checkpoint again to change it.\n"
 
 
 @dataclass(frozen=True)
@@ -206,17 +205,8 @@ def _quantized(
 
 
 def _write_config(card: EngineCard, folder: Path) -> None:
-    spec = ModelSpec(
-        name=card.name,
-        description=card.description,
-        task=card.task,
-        output=card.output,
-        labels=tuple(card.labels),
-        adapter=None,
-    )
-    write_model_files(spec, folder.parent)
-    text = IMPORTED_HEADER + config_text(model_config(spec)).removeprefix(HEADER)
-    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+    write_model_files(spec_of(card), folder.parent)
+    (folder / CONFIG_FILE).write_text(untuned_text(card), encoding="utf-8")
 
 
 def _put(staged: Path, target: Path, retired: Path) -> None:

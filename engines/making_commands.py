@@ -96,7 +96,14 @@ def tune(
     seconds: Annotated[
         float, typer.Option(min=0.1, help="For each candidate at each batch size.")
     ] = 1.2,
-    data: Annotated[Path | None, typer.Option(help="Labelled data, to gate accuracy too.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Labelled data, to gate accuracy too; a file for a model of your own."),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Where its checkpoint or adapter lies, if not where it was; for FP32."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw latency over throughput, SVG.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, write nothing.")] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Go back to what was built.")] = False,
@@ -104,10 +111,10 @@ def tune(
     repository: Repository = DEFAULT_REPOSITORY,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the ways to run engines on this machine, and serve with the best."""
+    """Measure the ways to run what is served on this machine, and serve with the best."""
     from engines.tune_command import Choice, run_reset, run_tune
 
-    choice = Choice(lengths, runtime, precision, seconds, base, data, dry_run)
+    choice = Choice(lengths, runtime, precision, seconds, base, data, dry_run, source)
     result = carry_out(
         lambda: run_reset(names, repository) if reset else run_tune(names, repository, choice, plot)
     )

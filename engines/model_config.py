@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from engines.catalog import CATALOG, ModelSpec
+from engines.catalog import CATALOG, MAX_TOKENS, ModelSpec, spec_of
 from engines.errors import EngineError
 from engines.tensor_names import INPUT_NAMES
 
 if TYPE_CHECKING:
+    from core.card import EngineCard
     from engines.runtimes import Candidate
 
 CONFIG_FILE = "config.pbtxt"
@@ -31,6 +32,7 @@ QUEUE_FIELDS = (
 # Names of NVIDIA's onnxruntime backend. "0" threads: as many as there are cores.
 PARAMETERS = {"intra_op_thread_count": "0", "inter_op_thread_count": "1", "execution_mode": "0"}
 HEADER = "# Written by `python -m engines.model_config`; change that module instead.\n"
+IMPORTED_HEADER = "# Written by `sub50 engines import`; import the checkpoint again to change it.\n"
 TUNED_HEADER = "# Written by `sub50 engines tune` for one machine; "
 # A row joins longer ones rather than have a run of its own for this many tokens of padding, and
 # no more: a fit is never that exact.
@@ -60,11 +62,12 @@ def model_config(spec: ModelSpec) -> model_config_pb2.ModelConfig:
 
 
 def tuned_config(
-    spec: ModelSpec, candidate: Candidate, overhead_tokens: int
+    spec: ModelSpec, candidate: Candidate, overhead_tokens: int, max_tokens: int = MAX_TOKENS
 ) -> model_config_pb2.ModelConfig:
     """The configuration of one model for the way of running it that measured best.
 
-    `overhead_tokens` is what a run costs beyond its tokens, in tokens.
+    `overhead_tokens` is what a run costs beyond its tokens, in tokens; `max_tokens` are those of
+    the longest text that the engine takes.
     """
     config = model_config(spec)
     config.backend = candidate.backend
@@ -74,6 +77,9 @@ def tuned_config(
     if candidate.backend == "openvino":
         for key in PARAMETERS:
             del config.parameters[key]
+        # The backend runs every length once while it loads, and none past the engine's positions.
+        if max_tokens < MAX_TOKENS:
+            config.parameters["max_tokens"].string_value = str(max_tokens)
     for key, value in runtime_parameters(candidate).items():
         config.parameters[key].string_value = value
     cut = str(min(max(overhead_tokens, 0), MOST_OVERHEAD_TOKENS))
@@ -107,6 +113,12 @@ def config_text(config: model_config_pb2.ModelConfig, tuned_model: str | None = 
     if tuned_model is None:
         return HEADER + text
     return f"{TUNED_HEADER}go back with `sub50 engines tune {tuned_model} --reset`.\n{text}"
+
+
+def untuned_text(card: EngineCard) -> str:
+    """The text of config.pbtxt of a model whose engine has that card, as built or imported."""
+    text = config_text(model_config(spec_of(card)))
+    return IMPORTED_HEADER + text.removeprefix(HEADER) if card.imported else text
 
 
 def is_tuned(path: Path) -> bool:

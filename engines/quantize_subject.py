@@ -16,16 +16,15 @@ from engines import base
 from engines.catalog import CATALOG, MAX_TOKENS, ModelSpec
 from engines.checkpoint import read_checkpoint
 from engines.checkpoint_labels import CONFIG_FILE
-from engines.errors import DataError, EngineError
+from engines.errors import EngineError
 from engines.examiner import Examiner
-from engines.file_material import file_material
+from engines.file_material import material_from
 from engines.hub import checkpoint_folder
 from engines.import_measure import ImportedExaminer, texts_for
 from engines.import_record import imported_card
 from engines.importing import export_module, exported, written_tokenizer
 from engines.listing import card_of
 from engines.making import ingredients_of, reference_graph
-from engines.material import Material, default_material
 from engines.measure import open_session
 from engines.merge import ADAPTER_FILE, ADAPTERS, trained_labels
 from engines.record import measured_card
@@ -114,7 +113,7 @@ def _adapter_spec(path: Path, asked: Source) -> ModelSpec:
 
 
 def _trained(spec: ModelSpec, adapters: Path, asked: Source, folder: Path) -> Subject:
-    material = _material(spec, asked.data)
+    material = material_from(spec, asked.data)
     ingredients = ingredients_of(spec, base.ensure_base(asked.base_folder), adapters)
     shutil.copyfile(ingredients.base_folder / base.TOKENIZER_FILE, folder / TOKENIZER_FILE)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, MAX_TOKENS)
@@ -129,16 +128,6 @@ def _trained(spec: ModelSpec, adapters: Path, asked: Source, folder: Path) -> Su
             ingredients, made, made.name, reference, material
         ),
     )
-
-
-def _material(spec: ModelSpec, data: Path | None) -> Material:
-    if data is None:
-        return default_material(spec, None)
-    if not data.is_dir():
-        return file_material(spec, data)
-    if not spec.data and not spec.documents:
-        raise DataError(f"--data {data} is a folder; name one file with the texts of {spec.name}")
-    return default_material(spec, data)
 
 
 def _checkpoint(

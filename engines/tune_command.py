@@ -37,6 +37,8 @@ def run_tune(
     results = tune_engines(names or None, repository, choice)
     for tuned in results:
         console.print(table(tuned))
+        for line in tuned.left_out:
+            console.print(f"{tuned.name}: {line}", markup=False, highlight=False, soft_wrap=True)
     if plot is not None:
         write_plot(results, plot)
     console.print("Nothing was written." if choice.dry_run else RESTART)

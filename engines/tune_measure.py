@@ -19,6 +19,8 @@ from engines.runtimes import Candidate
 BATCHES = (1, 2, 4, 8)
 # Every candidate has a turn in each: what disturbs the machine for a while disturbs them all.
 ROUNDS = 3
+# In most vocabularies.
+TOKEN_IDS = 200
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,13 @@ class Measurement:
 class Worker:
     """One instance: a process that loads the engine and runs what it is told."""
 
-    def __init__(self, candidate: Candidate, folder: Path, mix: Sequence[tuple[int, float]]):
+    def __init__(
+        self,
+        candidate: Candidate,
+        folder: Path,
+        mix: Sequence[tuple[int, float]],
+        token_ids: int = TOKEN_IDS,
+    ) -> None:
         root = Path(__file__).resolve().parent.parent
         self.name = candidate.label
         self.process = subprocess.Popen(
@@ -66,6 +74,7 @@ class Worker:
             threads=candidate.threads,
             lengths=list(mix),
             batches=BATCHES,
+            token_ids=token_ids,
         )
 
     def ask(self, **values: Any) -> None:
@@ -97,6 +106,7 @@ def measure(
     mix: Sequence[tuple[int, float]],
     seconds: float,
     told: Callable[[str], None] = lambda text: None,
+    token_ids: int = TOKEN_IDS,
 ) -> list[Measurement]:
     """Latency and throughput of each candidate at each batch size.
 
@@ -106,6 +116,7 @@ def measure(
         mix: tokens of a text and its weight.
         seconds: time of each candidate at each batch size, over all rounds.
         told: called with what is being done.
+        token_ids: texts are made of ids below this.
 
     Raises:
         EngineError: an engine cannot be loaded.
@@ -118,7 +129,7 @@ def measure(
             # Candidates that differ in the number of instances only share them.
             pool = workers.setdefault(key, [])
             while len(pool) < candidate.instances:
-                worker = Worker(candidate, folder, mix)
+                worker = Worker(candidate, folder, mix, token_ids)
                 stack.callback(worker.close)
                 worker.answer()
                 pool.append(worker)

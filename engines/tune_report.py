@@ -21,15 +21,20 @@ PLOT_SUFFIXES = (".svg", ".png", ".pdf")
 
 @dataclass(frozen=True)
 class Tuned:
-    """One model's measurements, verdicts and winner, with the line of the winner's runs."""
+    """One model's measurements, verdicts and winner, with the line of the winner's runs.
+
+    `left_out` says, in a line each, what could not be measured and why.
+    """
 
     name: str
+    version: str
     lengths: str
     measurements: list[Measurement]
     verdicts: dict[Candidate, Verdict]
     winner: Candidate
     line_overhead_ms: float
     line_ms_per_token: float
+    left_out: tuple[str, ...] = ()
 
     def candidates(self) -> list[dict[str, Any]]:
         """Every candidate with its figures, for the card and for JSON."""
@@ -46,10 +51,12 @@ class Tuned:
         """Everything, for JSON."""
         return {
             "model": self.name,
+            "version": self.version,
             "lengths": self.lengths,
             "winner": self.winner.as_dict(),
             "line_overhead_ms": round(self.line_overhead_ms, 4),
             "line_ms_per_token": round(self.line_ms_per_token, 6),
+            "left_out": list(self.left_out),
             "candidates": self.candidates(),
         }
 
@@ -61,7 +68,9 @@ def rounded(values: dict[str, Any]) -> dict[str, Any]:
 
 def table(tuned: Tuned) -> Table:
     """One row a candidate: texts/s and P50/P99 of a call at each batch size."""
-    result = Table(title=f"{tuned.name}, texts of {tuned.lengths}", title_justify="left")
+    result = Table(
+        title=f"{tuned.name} {tuned.version}, texts of {tuned.lengths}", title_justify="left"
+    )
     result.add_column("candidate", min_width=20)
     for batch in BATCHES:
         result.add_column(f"batch {batch}", justify="right", no_wrap=True)

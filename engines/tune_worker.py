@@ -1,8 +1,9 @@
 """`python -m engines.tune_worker` is one instance of an engine, in a process of its own.
 
 Lines of JSON on standard input ask, lines of JSON on standard output answer: first
-`{"path", "backend", "precision", "threads", "lengths", "batches"}` loads and warms up, then each
-`{"batch", "seconds", "seed"}` runs calls of so many texts, one after the other, for so long.
+`{"path", "backend", "precision", "threads", "lengths", "batches", "token_ids"}` loads and warms up,
+then each `{"batch", "seconds", "seed"}` runs calls of so many texts, one after the other, for so
+long.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from engines.runtimes import open_engine, run_length
 
 # As the backends cut their batches: no run holds more padded tokens.
 MAX_RUN_TOKENS = 512
-# In every vocabulary. Time does not depend on which tokens they are.
-TOKEN_IDS = 200
 
 
 def main() -> None:
@@ -39,14 +38,19 @@ def main() -> None:
     for tokens, _ in lengths:
         for batch in settings["batches"]:
             for rows in runs_of(batch, tokens):
-                engine.run(None, inputs_of(rows, tokens))
+                engine.run(None, inputs_of(rows, tokens, settings["token_ids"]))
     answer({"ready": True})
     for line in sys.stdin:
-        answer(measure(engine, lengths, **json.loads(line)))
+        answer(measure(engine, lengths, settings["token_ids"], **json.loads(line)))
 
 
 def measure(
-    engine: Engine, lengths: list[tuple[int, float]], batch: int, seconds: float, seed: int
+    engine: Engine,
+    lengths: list[tuple[int, float]],
+    token_ids: int,
+    batch: int,
+    seconds: float,
+    seed: int,
 ) -> dict[str, Any]:
     """Time of every call, and of every run by its rows and tokens, all in milliseconds.
 
@@ -56,7 +60,7 @@ def measure(
     random = np.random.default_rng(seed)
     weights = np.array([weight for _, weight in lengths])
     feeds = {
-        tokens: [inputs_of(rows, tokens) for rows in runs_of(batch, tokens)]
+        tokens: [inputs_of(rows, tokens, token_ids) for rows in runs_of(batch, tokens)]
         for tokens, _ in lengths
     }
     calls: list[float] = []
@@ -83,9 +87,9 @@ def runs_of(batch: int, tokens: int) -> Iterator[int]:
         yield min(most, batch - start)
 
 
-def inputs_of(rows: int, tokens: int) -> dict[str, Any]:
-    """Texts of random tokens."""
-    ids = np.random.default_rng(tokens).integers(1, TOKEN_IDS, (rows, tokens))
+def inputs_of(rows: int, tokens: int, token_ids: int) -> dict[str, Any]:
+    """Texts of random tokens below `token_ids`; time does not depend on which they are."""
+    ids = np.random.default_rng(tokens).integers(1, token_ids, (rows, tokens))
     return feed(ids, np.ones_like(ids))
 
 

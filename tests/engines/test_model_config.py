@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tritonclient.grpc import model_config_pb2
@@ -14,8 +15,10 @@ from engines.model_config import (
     config_text,
     model_config,
     read_config,
+    tuned_config,
     write_model_files,
 )
+from engines.runtimes import Candidate
 
 SPECS = list(CATALOG.values())
 
@@ -38,6 +41,17 @@ def test_what_is_written_is_what_is_read(name: str, tmp_path: Path) -> None:
     assert config.backend == "onnxruntime"
     assert config.HasField("dynamic_batching")
     assert list(config.output[0].dims) == [CATALOG[name].width]
+
+
+def test_openvino_is_told_of_an_engine_that_takes_short_texts_alone() -> None:
+    def told(backend: Literal["onnxruntime", "openvino"], max_tokens: int) -> str | None:
+        candidate = Candidate(backend, "INT8", 1, 1)
+        parameters = tuned_config(CATALOG["topics"], candidate, 16, max_tokens).parameters
+        return parameters["max_tokens"].string_value if "max_tokens" in parameters else None
+
+    assert told("openvino", 128) == "128"
+    assert told("openvino", 512) is None
+    assert told("onnxruntime", 128) is None
 
 
 def test_labels_are_in_the_order_of_the_output(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from core.card import ENGINE_FILE, Verdict, read_card
 from core.tokenizer import TextTokenizer
+from core.versions import Served, promotion_lock, write_served
 from engines.catalog import CATALOG, ModelSpec
 from engines.errors import EngineError
 from engines.examiner import Examiner
@@ -15,12 +16,14 @@ from engines.graph import classifier_graph
 from engines.material import default_material
 from engines.model_config import CONFIG_FILE, is_tuned, read_config, write_model_files
 from engines.runtimes import REFERENCE_FILE, Candidate, open_engine
-from engines.tune import Choice, apply, card_of, parse_lengths, reset_engines, tune_engines
-from engines.tune_gate import verdicts
+from engines.tune import Choice, cut_lengths, parse_lengths, reset_engines, tune_engines
+from engines.tune_apply import apply
+from engines.tune_gate import judged
 from engines.tune_measure import BATCHES, Measurement, Point, measure
 from engines.tune_report import Tuned, check_plot, table, write_plot
+from engines.tune_subject import subjects
 from tests.engines.tiny_encoder import LABELS, SHAPE, tiny_head, tiny_weights
-from tests.tiny import card, write_model, write_tokenizer
+from tests.tiny import card, write_model, write_tokenizer, write_version
 
 SPEC = CATALOG["sentiment"]
 INT8 = Candidate("onnxruntime", "INT8", 2, 1)
@@ -39,13 +42,14 @@ def tuned_to(winner: Candidate) -> Tuned:
     measurements = [Measurement(candidate, points) for candidate in (INT8, BF16)]
     verdict = {INT8: Verdict(passed=True, reasons=[]), BF16: Verdict(passed=True, reasons=[])}
     verdict[INT8 if winner == BF16 else BF16] = Verdict(passed=False, reasons=["labels flip"])
-    return Tuned(SPEC.name, "25:1", measurements, verdict, winner, 1.5, 0.06)
+    return Tuned(SPEC.name, "1", "25:1", measurements, verdict, winner, 1.5, 0.06)
 
 
 def applied(repository: Path, winner: Candidate) -> Path:
     reference = repository / "reference.onnx"
     reference.write_bytes(b"fp32")
-    apply(tuned_to(winner), SPEC, repository, reference)
+    (subject,) = subjects([SPEC.name], repository)
+    apply(tuned_to(winner), subject, reference)
     return repository / SPEC.name
 
 
@@ -93,8 +97,6 @@ def test_an_int8_winner_leaves_no_unquantized_file(repository: Path) -> None:
 
 
 def test_an_engine_that_is_not_built_is_named_with_the_command(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="sub50 engines build topics"):
-        card_of(CATALOG["topics"], tmp_path)
     with pytest.raises(EngineError, match="sub50 engines build sentiment"):
         tune_engines(["sentiment"], tmp_path, Choice())
     with pytest.raises(EngineError, match="unknown model nonsense"):
@@ -104,6 +106,10 @@ def test_an_engine_that_is_not_built_is_named_with_the_command(tmp_path: Path) -
 def test_lengths_are_tokens_and_weights() -> None:
     assert parse_lengths("25:0.7,128:0.3") == [(25, 0.7), (128, 0.3)]
     assert parse_lengths("64") == [(64, 1.0)]
+
+
+def test_texts_are_measured_as_the_model_cuts_them() -> None:
+    assert cut_lengths([(25, 0.7), (512, 0.3)], 128) == [(25, 0.7), (128, 0.3)]
 
 
 @pytest.mark.parametrize("text", ["", "a:1", "25:x", "25:0", "25:nan", "0:1", "513", "25:0.7,"])
@@ -163,6 +169,60 @@ def test_the_gate_asks_each_runtime_and_precision(engines: Path) -> None:
     same = Candidate("onnxruntime", "FP32", 1, 1)
     other = Candidate("onnxruntime", "INT8", 1, 1)
     examiner = Examiner(spec.output, tokenizer, reference, default_material(spec, None))
-    found = verdicts([same, other], engines, examiner)
+    found = judged([same, other], engines, examiner).verdicts
     assert found[same].passed
     assert "against the unquantized graph" in found[other].reasons[0]
+
+
+def test_a_runtime_that_cannot_run_an_engine_is_left_out_and_said(engines: Path) -> None:
+    graph = onnx.load(engines / ENGINE_FILE)
+    next(node for node in graph.graph.node if node.op_type == "Gelu").domain = "of.nobody"
+    graph.opset_import.append(onnx.helper.make_opsetid("of.nobody", 1))
+    onnx.save(graph, engines / ENGINE_FILE)
+    tokenizer = TextTokenizer(engines / "tokenizer.json")
+    reference = open_engine(engines / REFERENCE_FILE, "onnxruntime", "FP32")
+    spec = ModelSpec("tiny", "", "classify", "logits", ("a", "b", "c")[:LABELS], None)
+    examiner = Examiner(spec.output, tokenizer, reference, default_material(spec, None))
+    fp32 = Candidate("onnxruntime", "FP32", 1, 1)
+    int8 = [Candidate("onnxruntime", "INT8", 1, n) for n in (1, 2)]
+    found = judged([fp32, *int8], engines, examiner)
+    assert list(found.verdicts) == [fp32]
+    (line,) = found.left_out
+    assert line.startswith("onnxruntime INT8 is left out, it cannot run this engine: ")
+    assert "of.nobody" in line
+    with pytest.raises(EngineError, match=r"of\.nobody"):
+        judged(int8, engines, examiner)
+
+
+def second_version(repository: Path) -> Path:
+    """Version 2 beside version 1, and served, as a promotion leaves it."""
+    version = repository / SPEC.name / "2"
+    write_version(version, card(SPEC.name, version="2", precision="INT8"))
+    write_served(repository / SPEC.name, Served(version="2", previous=("1",)))
+    return version
+
+
+def test_a_promoted_version_is_tuned_and_the_one_before_keeps_no_tuning(repository: Path) -> None:
+    folder = applied(repository, BF16)
+    second_version(repository)
+    (subject,) = subjects([SPEC.name], repository)
+    apply(tuned_to(INT8), subject, folder / "1" / REFERENCE_FILE)
+    assert read_card(folder / "2").tuning is not None
+    before = read_card(folder / "1")
+    assert (before.backend, before.precision, before.tuning) == ("onnxruntime", "INT8", None)
+    assert not (folder / "1" / REFERENCE_FILE).exists()
+    reset_engines([SPEC.name], repository)
+    assert read_card(folder / "2").tuning is None
+    assert not is_tuned(folder / CONFIG_FILE)
+
+
+def test_a_promotion_meanwhile_leaves_all_as_it_is(repository: Path) -> None:
+    (subject,) = subjects([SPEC.name], repository)
+    before = (repository / SPEC.name / CONFIG_FILE).read_text()
+    version = second_version(repository)
+    with pytest.raises(EngineError, match="version 2 of sentiment is served by now"):
+        apply(tuned_to(INT8), subject, version)
+    with promotion_lock(repository / SPEC.name), pytest.raises(EngineError, match="nothing was wr"):
+        reset_engines([SPEC.name], repository)
+    assert (repository / SPEC.name / CONFIG_FILE).read_text() == before
+    assert read_card(subject.folder).tuning is None

@@ -61,6 +61,14 @@ def test_every_shape_that_can_be_asked_for_is_run_once_before_the_first_request(
     assert set(shapes) <= warm
 
 
+def test_an_engine_of_short_texts_is_run_at_no_longer_ones(backend: ModuleType) -> None:
+    assert backend.lengths_of(parameters(max_tokens="128")) == (16, 24, 32, 48, 64, 96, 128)
+    assert backend.lengths_of({})[-1] == 512
+    for wrong in ("8", "many"):
+        with pytest.raises(ValueError, match=wrong):
+            backend.lengths_of(parameters(max_tokens=wrong))
+
+
 def test_a_request_that_fails_does_not_fail_the_others(load: Callable[..., Any]) -> None:
     model = load()
     model.batcher.engine = refusing(model.batcher.engine)

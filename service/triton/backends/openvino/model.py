@@ -47,7 +47,7 @@ class TritonPythonModel:
             output_names = {name for port in engine.outputs for name in port.names}
             check_names(config, set(input_names), output_names)
             self.request = engine.create_infer_request()
-            self.batcher = Batcher(config, input_names, self.run, BUCKET_LENGTHS)
+            self.batcher = Batcher(config, input_names, self.run, lengths_of(config))
             # Kernels are made for each shape: its first run takes up to 40 ms longer.
             self.batcher.warm_up(most_rows=max(1, int(config.get("max_batch_size", 0))))
         except Exception as error:
@@ -66,6 +66,17 @@ class TritonPythonModel:
         feed = dict(zip(self.batcher.input_names, inputs, strict=True))
         self.request.infer(feed, share_inputs=True, share_outputs=True)
         return [self.request.get_tensor(name).data for name in self.batcher.output_names]
+
+
+def lengths_of(config: dict[str, Any]) -> tuple[int, ...]:
+    """The lengths that an engine is run at; one of fewer positions says with `max_tokens` so.
+
+    Raises ValueError for a number that is none, or under the shortest length.
+    """
+    most = int(parameters_of(config).get("max_tokens", BUCKET_LENGTHS[-1]))
+    if most < BUCKET_LENGTHS[0]:
+        raise ValueError(f"max_tokens is {most}, less than {BUCKET_LENGTHS[0]}")
+    return tuple(length for length in BUCKET_LENGTHS if length <= most)
 
 
 def properties(config: dict[str, Any]) -> dict[str, str]:

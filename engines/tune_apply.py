@@ -1,0 +1,130 @@
+"""Writes what tuning chose, and takes it back: engine file, cards, config.pbtxt.
+
+The configuration belongs to the model, so no other version keeps a tuning of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.card import Tuning, write_card
+from core.versions import VersionError, promotion_lock, served_folder, versions_of
+from engines.catalog import spec_of
+from engines.errors import EngineError
+from engines.listing import card_of
+from engines.model_config import CONFIG_FILE, config_text, tuned_config, untuned_text
+from engines.record import machine
+from engines.runtimes import DEFAULT, REFERENCE_FILE, Candidate
+from engines.tune_report import Tuned
+from engines.tune_subject import Subject
+from engines.whole_file import whole_file
+
+
+def apply(tuned: Tuned, subject: Subject, reference: Path) -> None:
+    """Write the winner into the version folder, the card and config.pbtxt.
+
+    In that order: whatever config.pbtxt names is in place when it is read.
+
+    Args:
+        tuned: what was measured of the subject.
+        subject: the version that is served.
+        reference: the unquantized graph, which is copied where it wins.
+
+    Raises:
+        EngineError: another version has been promoted meanwhile; nothing was written.
+    """
+    candidate, version = tuned.winner, subject.folder
+    with _held(subject):
+        if candidate.engine_file == REFERENCE_FILE:
+            with whole_file(version / REFERENCE_FILE) as partial:
+                shutil.copyfile(reference, partial)
+        served = {
+            "backend": candidate.backend,
+            "precision": candidate.precision,
+            "tuning": _tuning(tuned),
+        }
+        write_card(subject.card.model_copy(update=served), version)
+        overhead_tokens = round(tuned.line_overhead_ms / tuned.line_ms_per_token)
+        config = tuned_config(
+            spec_of(subject.card), candidate, overhead_tokens, subject.card.max_tokens
+        )
+        write_config(version.parent, config_text(config, tuned_model=subject.name))
+        if candidate.engine_file != REFERENCE_FILE:
+            (version / REFERENCE_FILE).unlink(missing_ok=True)
+        _forget_tuning(subject, candidate)
+
+
+def reset(subject: Subject) -> None:
+    """Go back to ONNX Runtime and INT8, as built or imported.
+
+    Raises:
+        EngineError: a promotion of the model is under way, or was meanwhile.
+    """
+    with _held(subject):
+        write_config(subject.folder.parent, untuned_text(subject.card))
+        default = {"backend": DEFAULT.backend, "precision": DEFAULT.precision, "tuning": None}
+        write_card(subject.card.model_copy(update=default), subject.folder)
+        (subject.folder / REFERENCE_FILE).unlink(missing_ok=True)
+        _forget_tuning(subject, DEFAULT)
+
+
+def write_config(folder: Path, text: str) -> None:
+    """Replace a model's config.pbtxt, whole or not at all."""
+    with whole_file(folder / CONFIG_FILE) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _held(subject: Subject) -> Iterator[None]:
+    """The model held against promotions, its served version still the one that was measured."""
+    folder = subject.folder.parent
+    try:
+        with promotion_lock(folder):
+            served = served_folder(folder)
+            if served != subject.folder:
+                raise EngineError(
+                    f"version {served.name if served else 'none'} of {subject.name} is served by "
+                    f"now, and version {subject.folder.name} was measured; nothing was written. "
+                    "Tune it again"
+                )
+            yield
+    except VersionError as error:
+        raise EngineError(f"{error}; nothing was written") from error
+
+
+def _forget_tuning(subject: Subject, candidate: Candidate) -> None:
+    """Let the cards of the other versions say how they would run now, if they were served."""
+    for version in versions_of(subject.folder.parent):
+        card = card_of(version)
+        if version == subject.folder or card is None or card.tuning is None:
+            continue
+        there = (version / candidate.engine_file).is_file()
+        changes = {
+            "backend": candidate.backend,
+            "precision": candidate.precision if there else DEFAULT.precision,
+            "tuning": None,
+        }
+        write_card(card.model_copy(update=changes), version)
+        if candidate.engine_file != REFERENCE_FILE:
+            (version / REFERENCE_FILE).unlink(missing_ok=True)
+
+
+def _tuning(tuned: Tuned) -> Tuning:
+    candidate = tuned.winner
+    return Tuning(
+        backend=candidate.backend,
+        precision=candidate.precision,
+        threads=candidate.threads,
+        instances=candidate.instances,
+        engine_file=candidate.engine_file,
+        lengths=tuned.lengths,
+        line_overhead_ms=tuned.line_overhead_ms,
+        line_ms_per_token=tuned.line_ms_per_token,
+        machine=machine(),
+        tuned_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        candidates=tuned.candidates(),
+    )
