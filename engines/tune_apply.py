@@ -1,6 +1,6 @@
 """Writes what tuning chose, and takes it back: engine file, cards, config.pbtxt.
 
-The configuration belongs to the model, so no other version keeps a tuning of its own.
+The configuration belongs to the model, so the cards of its other versions follow.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def apply(tuned: Tuned, subject: Subject, reference: Path) -> None:
         write_config(version.parent, config_text(config, tuned_model=subject.name))
         if candidate.engine_file != REFERENCE_FILE:
             (version / REFERENCE_FILE).unlink(missing_ok=True)
-        _forget_tuning(subject, candidate)
+        _tell_others(subject, candidate, is_tuned=True)
 
 
 def reset(subject: Subject) -> None:
@@ -69,7 +69,7 @@ def reset(subject: Subject) -> None:
         default = {"backend": DEFAULT.backend, "precision": DEFAULT.precision, "tuning": None}
         write_card(subject.card.model_copy(update=default), subject.folder)
         (subject.folder / REFERENCE_FILE).unlink(missing_ok=True)
-        _forget_tuning(subject, DEFAULT)
+        _tell_others(subject, DEFAULT, is_tuned=False)
 
 
 def write_config(folder: Path, text: str) -> None:
@@ -96,21 +96,30 @@ def _held(subject: Subject) -> Iterator[None]:
         raise EngineError(f"{error}; nothing was written") from error
 
 
-def _forget_tuning(subject: Subject, candidate: Candidate) -> None:
-    """Let the cards of the other versions say how they would run now, if they were served."""
+def _tell_others(subject: Subject, candidate: Candidate, is_tuned: bool) -> None:
+    """Let the cards of the other versions say how they would run now, if they were served.
+
+    Their own tuning went with the configuration, but for an engine file that it names again.
+    """
     for version in versions_of(subject.folder.parent):
         card = card_of(version)
         if version == subject.folder or card is None or card.tuning is None:
             continue
-        there = (version / candidate.engine_file).is_file()
-        changes = {
-            "backend": candidate.backend,
-            "precision": candidate.precision if there else DEFAULT.precision,
-            "tuning": None,
-        }
-        write_card(card.model_copy(update=changes), version)
-        if candidate.engine_file != REFERENCE_FILE:
+        if is_tuned and card.tuning.engine_file == candidate.engine_file:
+            way = candidate.as_dict()
+            changes: dict[str, object] = {
+                "backend": candidate.backend,
+                "precision": candidate.precision,
+                "tuning": card.tuning.model_copy(update=way),
+            }
+        else:
+            changes = {
+                "backend": candidate.backend,
+                "precision": DEFAULT.precision,
+                "tuning": None,
+            }
             (version / REFERENCE_FILE).unlink(missing_ok=True)
+        write_card(card.model_copy(update=changes), version)
 
 
 def _tuning(tuned: Tuned) -> Tuning:

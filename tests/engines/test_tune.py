@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -15,6 +16,7 @@ from engines.examiner import Examiner
 from engines.graph import classifier_graph
 from engines.material import default_material
 from engines.model_config import CONFIG_FILE, is_tuned, read_config, write_model_files
+from engines.promote import rollback
 from engines.runtimes import REFERENCE_FILE, Candidate, open_engine
 from engines.tune import Choice, cut_lengths, parse_lengths, reset_engines, tune_engines
 from engines.tune_apply import apply
@@ -214,6 +216,23 @@ def test_a_promoted_version_is_tuned_and_the_one_before_keeps_no_tuning(reposito
     reset_engines([SPEC.name], repository)
     assert read_card(folder / "2").tuning is None
     assert not is_tuned(folder / CONFIG_FILE)
+
+
+def test_a_version_with_the_same_kind_of_file_can_still_be_rolled_back_to(repository: Path) -> None:
+    folder = applied(repository, BF16)
+    second_version(repository)
+    (subject,) = subjects([SPEC.name], repository)
+    fp32 = Candidate("onnxruntime", "FP32", 1, 2)
+    apply(replace(tuned_to(BF16), winner=fp32), subject, folder / "1" / REFERENCE_FILE)
+    before = read_card(folder / "1")
+    assert (before.backend, before.precision) == ("onnxruntime", "FP32")
+    assert before.tuning is not None
+    assert (before.tuning.engine_file, before.tuning.instances) == (REFERENCE_FILE, 2)
+    assert rollback(SPEC.name, repository)["version"] == "1"
+    reset_engines([SPEC.name], repository)
+    for version in ("1", "2"):
+        assert read_card(folder / version).tuning is None
+        assert not (folder / version / REFERENCE_FILE).exists()
 
 
 def test_a_promotion_meanwhile_leaves_all_as_it_is(repository: Path) -> None:
