@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from service.api.safe_headers import ENCODED
 from service.errors import RequestError
 from service.problems import MEDIA_TYPE, body_of, headers_of, problem_of
 
 
 def bare_answer(error: RequestError, headers: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
-    """Status, `headers` and ours, and the problem's body; the connection closes after it."""
+    """The answer, with `headers` and those of all answers; the connection closes after it."""
     request_id = secrets.token_hex(16)
     body = json.dumps(body_of(error, request_id)).encode()
     ours = {
@@ -23,6 +24,6 @@ def bare_answer(error: RequestError, headers: Sequence[tuple[bytes, bytes]] = ()
         **{name.lower(): value for name, value in headers_of(error).items()},
         "connection": "close",
     }
-    lines = [b"%s: %s\r\n" % header for header in headers]
+    lines = [b"%s: %s\r\n" % header for header in (*headers, *ENCODED)]
     lines += [f"{name}: {value}\r\n".encode("ascii") for name, value in ours.items()]
     return b"".join([STATUS_LINE[problem_of(error).status], *lines, b"\r\n", body])

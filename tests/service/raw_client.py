@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-HEAD = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+JSON = b"Content-Type: application/json\r\n"
+HEAD = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\n" + JSON
 BODY = b'{"input": "a good film"}'
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 

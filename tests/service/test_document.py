@@ -117,7 +117,7 @@ def test_a_key_over_its_rate_is_as_documented(start_service: StartService) -> No
 
 
 def test_unready_is_as_documented(start_service: StartService) -> None:
-    service = start_service(readiness_seconds=0.01)
+    service = start_service(readiness_seconds=1e-6)  # asked anew each time
     check_answer(document_of(service), "get", "/readyz", service.client.get("/readyz"))
     service.triton.models.pop("topics")
     try:

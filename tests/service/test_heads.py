@@ -82,6 +82,7 @@ def test_what_is_no_http_gets_400(service: Service, name: str) -> None:
         assert client.is_closed(3)
     assert answer.status == 400
     assert answer.problem["type"] == "urn:sub50:problem:malformed-request"
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_trailers_change_no_header(service: Service) -> None:
