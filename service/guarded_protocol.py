@@ -17,6 +17,7 @@ from service.api.body import TOO_SLOW
 from service.bare_answer import bare_answer
 from service.connections import Connections, counted_as
 from service.errors import MalformedRequest, RequestError, SlowRequest
+from service.head_limits import has_body
 from service.problems import problem_of
 
 # The application answers who sends too slowly; who does not read that is cut off after this.
@@ -122,6 +123,10 @@ class GuardedProtocol(HttpToolsProtocol):
             raise httptools.HttpParserError
         if len(self.pipeline) >= PIPELINED:
             self._breach = MalformedRequest(f"over {PIPELINED} requests are sent ahead of answers")
+            raise httptools.HttpParserError
+        if self.parser.should_upgrade() and has_body(self.headers):
+            # The parser skips that body, and would read it as the next request.
+            self._breach = MalformedRequest("nothing but HTTP/1.1 here; send it without Upgrade")
             raise httptools.HttpParserError
         super().on_headers_complete()
         # Trailers come after the body, and must not change the headers that were checked.

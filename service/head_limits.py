@@ -46,3 +46,11 @@ def size(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> int:
     """Bytes of a head, about: without the method and what separates."""
     lengths = (len(name) + len(value) + BESIDE_HEADER_BYTES for name, value in headers)
     return len(target) + sum(lengths)
+
+
+def has_body(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a body follows a head; names are in small letters."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0") != b"")
+        for name, value in headers
+    )

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -239,9 +240,9 @@ def test_the_command_line_asks_the_service(stack: Stack, tmp_path: Path) -> None
 def test_who_asks_for_a_websocket_is_answered_too(stack: Stack) -> None:
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"}
     connection = http.client.HTTPConnection(stack.url.removeprefix("http://"), timeout=10)
-    connection.request("POST", "/v1/classify", b'{"input": "good"}', headers)
-    assert connection.getresponse().status == 200
-    connection.close()
+    connection.request("GET", "/livez", headers=headers)
+    with closing(connection), connection.getresponse() as response:
+        assert response.status == 200
 
 
 def test_engines_are_listed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
@@ -122,10 +123,22 @@ def test_what_is_wrong_behind_a_request_does_not_take_its_answer(service: Servic
 @pytest.mark.parametrize("protocol", ["websocket", "h2c"])
 def test_other_protocols_are_not_begun(service: Service, protocol: str) -> None:
     upgrade = f"Upgrade: {protocol}\r\nConnection: Upgrade\r\n".encode()
+    get = b"GET /livez HTTP/1.1\r\nHost: x\r\n" + upgrade
     with RawClient(service.url) as client:
-        client.send(HEAD + upgrade + END)
-        answer = client.receive()
-    assert answer.status in (200, 400)
+        for request in (get, get + b"Content-Length: 0\r\n"):
+            client.send(request + b"\r\n")
+            assert client.receive().status == 200
+
+
+@pytest.mark.parametrize("ends", [b"Content-Length: 33\r\n", b"Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize("asks", [b"Upgrade: h2c\r\nConnection: Upgrade\r\n", b""])
+def test_no_request_is_hidden_in_the_body_of_another(
+    service: Service, ends: bytes, asks: bytes
+) -> None:
+    method = b"POST /v1/classify" if asks else b"CONNECT localhost:80"
     with RawClient(service.url) as client:
-        client.send(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + upgrade + b"\r\n")
-        assert client.receive().status == 200
+        client.send(method + b" HTTP/1.1\r\nHost: x\r\n" + asks + ends + b"\r\n")
+        time.sleep(0.1)  # so that it is read on its own
+        client.send(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.receive().status == 400
+        assert client.is_closed(3)
