@@ -155,7 +155,10 @@ class ControlServer:
             writer.close()
 
     async def _answer_to(self, reader: asyncio.StreamReader, caller: Caller) -> dict[str, Any]:
-        line = await asyncio.wait_for(reader.readline(), READ_SECONDS)
+        try:
+            line = await asyncio.wait_for(reader.readline(), READ_SECONDS)
+        except ValueError:
+            return {"ok": False, "error": f"the line is longer than {LINE_BYTES} bytes"}
         try:
             request = ControlRequest.model_validate_json(line)
         except ValidationError as error:

@@ -61,7 +61,11 @@ def test_a_service_that_ends_meanwhile_is_told(folder: Path) -> None:
         ended.result()
 
 
-@pytest.mark.parametrize("line", [b"\n", b"{}\n", b'{"do": "stop", "model": "x"}\n', b"\xff\n"])
+@pytest.mark.parametrize(
+    "line",
+    [b"\n", b"{}\n", b'{"do": "stop", "model": "x"}\n', b"\xff\n", b"x" * 70_000 + b"\n"],
+    ids=["nothing", "empty", "unknown", "no UTF-8", "too long"],
+)
 def test_what_the_service_does_not_understand_it_says_so(
     start_service: StartService, folder: Path, line: bytes
 ) -> None:
