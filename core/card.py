@@ -81,6 +81,7 @@ class Tuning(Record):
     threads: int
     instances: int
     engine_file: str = Field(default=ENGINE_FILE, description="what is served, beside the card")
+    engine_sha256: str = Field(default="", description="of that file, where tuning wrote it")
     lengths: str = Field(default="", description="the mix measured with, tokens:weight")
     line_overhead_ms: float
     line_ms_per_token: float

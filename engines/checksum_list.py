@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from core.checksums import engine_files
 from core.versions import VersionError, served_folder, whole_card
 from engines.checksums import changed_files, file_sha256
 from engines.errors import EngineError
 from engines.model_config import CONFIG_FILE, LABELS_FILE
+from engines.plain_graph import require_plain
 
 LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
 WRITE_HINT = "write it with `sub50 engines checksums > FILE`, where the engines were built"
@@ -113,6 +115,8 @@ def _served_version(model: Path) -> Path:
             f"{version / name} is damaged or another file: its SHA-256 is {found[:12]}…, the card "
             f"says {expected[:12]}…; copy the folder anew or build the engine again"
         )
+    for path in engine_files(version, card):
+        require_plain(path)
     return version
 
 

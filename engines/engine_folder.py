@@ -7,8 +7,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card
+from core.checksums import engine_files
 from core.versions import VersionError, names, served_folder, versions_of
 from engines.errors import EngineError
+from engines.plain_graph import require_plain
 
 
 def engine_folder(engine: str, repository: Path) -> Path:
@@ -59,4 +61,6 @@ def engine_card(folder: Path) -> EngineCard:
     for file in dict.fromkeys((ENGINE_FILE, served, TOKENIZER_FILE)):
         if not (folder / file).is_file():
             raise EngineError(f"{folder} lacks {file}; build or import the engine anew")
+    for path in engine_files(folder, card):
+        require_plain(path)
     return card

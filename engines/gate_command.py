@@ -20,6 +20,7 @@ from engines.making import ingredients_of, reference_graph
 from engines.material import default_material
 from engines.merge import ADAPTERS
 from engines.model_config import CONFIG_FILE
+from engines.plain_graph import require_plain
 from engines.record import Ingredients, examined
 
 
@@ -53,6 +54,7 @@ def run_gate(
         specs([name])  # raises for a name that is no model's
     folder = _version_folder(repository / name, version)
     card = _card(folder)
+    require_plain(folder / ENGINE_FILE)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with console.status(f"{name} {folder.name}: measuring against the unquantized graph"):
         if card.imported is not None:

@@ -30,6 +30,7 @@ from engines.linear_layers import find_layers, with_shared_ranges
 from engines.measure import open_session
 from engines.model_config import CONFIG_FILE, untuned_text, write_model_files
 from engines.model_name import require_name
+from engines.plain_graph import require_plain
 from engines.sensitivity import Quantized, best_engine
 from engines.simplify import simplified
 
@@ -143,6 +144,7 @@ def _make(
     found = _quantized(checkpoint, tokenizer, reference, rows, texts, told)
     gate.require(name, found.findings.verdict)
     onnx.save(found.model, version / ENGINE_FILE)
+    require_plain(version / ENGINE_FILE)
     told("measuring time and memory")
     card = imported_card(name, checkpoint, found, version, reference, difference)
     write_card(card, version)

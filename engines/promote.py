@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card, write_card
+from core.checksums import engine_files
 from core.control import ControlError, Progress, tell
 from core.versions import (
     Served,
@@ -35,6 +36,7 @@ from core.versions import (
 from engines.checksums import changed_files
 from engines.errors import PromotionError
 from engines.model_config import CONFIG_FILE, read_config
+from engines.plain_graph import require_plain
 
 INCOMING = ".incoming-"
 
@@ -218,6 +220,8 @@ def _checked(source: Path, folder: Path, served: EngineCard, force: bool) -> Eng
             f"{source / file} is not the file that its card was made for (SHA-256 "
             f"{found[:12]}…, the card says {expected[:12]}…); build it anew"
         )
+    for path in engine_files(source, card):
+        require_plain(path)
     against = conflicts(served, card, force)
     if against:
         raise PromotionError(f"{source} cannot be served as {folder.name}: {'; '.join(against)}")

@@ -26,6 +26,7 @@ from engines.linear_layers import Layer, find_layers, with_shared_ranges
 from engines.listing import card_of
 from engines.measure import open_session
 from engines.model_config import CONFIG_FILE
+from engines.plain_graph import require_plain
 from engines.quantize_subject import Source, Subject, subject_of
 from engines.scheme_choices import CHOICES, Choice, choice_of
 from engines.sensitivity import Attempt, Quantized, attempt, best_engine
@@ -233,6 +234,7 @@ def _made(
 ) -> EngineCard:
     """Write engine and card into `work`; the gate judges the file once more."""
     onnx.save(found.model, work / ENGINE_FILE)
+    require_plain(work / ENGINE_FILE)
     measured = subject.make_card(found, work)
     gate.require(subject.name, measured.gate)
     recipe = [measured.recipe_sha256, choice.name, measured.engine_sha256]

@@ -14,6 +14,7 @@ from pathlib import Path
 from core.card import Tuning, write_card
 from core.versions import VersionError, promotion_lock, served_folder, versions_of
 from engines.catalog import spec_of
+from engines.checksums import file_sha256
 from engines.errors import EngineError
 from engines.listing import card_of
 from engines.model_config import CONFIG_FILE, config_text, tuned_config, untuned_text
@@ -45,7 +46,7 @@ def apply(tuned: Tuned, subject: Subject, reference: Path) -> None:
         served = {
             "backend": candidate.backend,
             "precision": candidate.precision,
-            "tuning": _tuning(tuned),
+            "tuning": _tuning(tuned, version),
         }
         write_card(subject.card.model_copy(update=served), version)
         overhead_tokens = round(tuned.line_overhead_ms / tuned.line_ms_per_token)
@@ -122,7 +123,7 @@ def _tell_others(subject: Subject, candidate: Candidate, is_tuned: bool) -> None
         write_card(card.model_copy(update=changes), version)
 
 
-def _tuning(tuned: Tuned) -> Tuning:
+def _tuning(tuned: Tuned, version: Path) -> Tuning:
     candidate = tuned.winner
     return Tuning(
         backend=candidate.backend,
@@ -130,6 +131,7 @@ def _tuning(tuned: Tuned) -> Tuning:
         threads=candidate.threads,
         instances=candidate.instances,
         engine_file=candidate.engine_file,
+        engine_sha256=file_sha256(version / candidate.engine_file),
         lengths=tuned.lengths,
         line_overhead_ms=tuned.line_overhead_ms,
         line_ms_per_token=tuned.line_ms_per_token,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.card import TOKENIZER_FILE, EngineCard
+from core.checksums import require_recorded
 from core.tokenizer import TextTokenizer
 from core.versions import VersionError, served_folder, whole_card
 from service.errors import ServeError, UnknownModel
@@ -112,7 +113,8 @@ def load_version(version: Path, like: ServedModel | None = None) -> ServedModel:
     late.
 
     Raises:
-        VersionError: the folder is not whole; names what is wrong.
+        VersionError: the folder is not whole, or its tokenizer is not the card's; names what is
+            wrong.
     """
     card = whole_card(version)
     if like is not None and (
@@ -120,6 +122,7 @@ def load_version(version: Path, like: ServedModel | None = None) -> ServedModel:
         == (like.card.tokenizer_sha256, like.card.max_tokens)
     ):
         return ServedModel(card, like.tokenizer)
+    require_recorded(version, card, TOKENIZER_FILE)
     return ServedModel(card, TextTokenizer(version / TOKENIZER_FILE, card.max_tokens))
 
 

@@ -63,11 +63,12 @@ def card(name: str, **changes: Any) -> EngineCard:
 
 
 def write_model(repository: Path, model_card: EngineCard) -> Path:
-    """A model folder as the service reads it; its engine file is empty. Returns the version."""
+    """A model folder as the service reads it, with an empty engine. Returns the version."""
     version = repository / model_card.name / model_card.version
     _write_files(version, b"")
     (version.parent / "config.pbtxt").write_text(f'name: "{model_card.name}"\n')
-    write_card(model_card, version)
+    tokenizer_sha256 = file_sha256(version / "tokenizer.json")
+    write_card(model_card.model_copy(update={"tokenizer_sha256": tokenizer_sha256}), version)
     return version
 
 
@@ -81,7 +82,13 @@ def write_version(version: Path, model_card: EngineCard, engine: bytes = b"") ->
     write_card(model_card.model_copy(update=sums), version)
 
 
+def empty_engine(mark: bytes) -> bytes:
+    """An ONNX file of no operators; `mark`, of up to 100 bytes, tells it from others."""
+    graph = bytes([10 << 3 | 2, len(mark)]) + mark
+    return bytes([7 << 3 | 2, len(graph)]) + graph
+
+
 def _write_files(version: Path, engine: bytes) -> None:
     version.mkdir(parents=True)
-    (version / "model.onnx").write_bytes(engine)
+    (version / "model.onnx").write_bytes(empty_engine(engine))
     write_tokenizer(version / "tokenizer.json")

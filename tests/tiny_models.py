@@ -8,6 +8,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from core.card import Tuning, write_card
+from core.checksums import file_sha256
+from tests.tiny import card, write_tokenizer
+
 CONFIG = """
 name: "{name}"
 backend: "onnxruntime"
@@ -90,4 +94,36 @@ def write_tiny_model(
     config = CONFIG.format(name=name, batching=batching)
     (folder / "config.pbtxt").write_text(config)
     onnx.save(tiny_engine(rounds), folder / "1" / "model.onnx")
+    write_own_card(folder / "1")
     return folder
+
+
+def write_own_card(version: Path, served: str | None = None) -> None:
+    """Tokenizer and card of a version folder, with the checksums of what lies there now.
+
+    `served` is the file of an engine that a tuning laid beside the first one.
+    """
+    write_tokenizer(version / "tokenizer.json")
+    sums = {
+        "engine_sha256": file_sha256(version / "model.onnx"),
+        "tokenizer_sha256": file_sha256(version / "tokenizer.json"),
+    }
+    tuning = tuned(served, file_sha256(version / served)) if served else None
+    changes = {"version": version.name, "tuning": tuning, **sums}
+    write_card(card(version.parent.name, **changes), version)
+
+
+def tuned(engine_file: str, sha256: str) -> Tuning:
+    """What a card says of a tuning that serves that file."""
+    return Tuning(
+        backend="onnxruntime",
+        precision="FP32",
+        threads=1,
+        instances=1,
+        engine_file=engine_file,
+        engine_sha256=sha256,
+        line_overhead_ms=1.0,
+        line_ms_per_token=0.1,
+        machine="none",
+        tuned_at="2026-01-01T00:00:00Z",
+    )

@@ -8,14 +8,16 @@ one cannot be loaded, all stays as it was
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from service.errors import PromotionError
+from service.errors import PromotionError, ServeError
+from service.triton.allowed import check_files
 from service.triton.backends import sub50_aside
 from service.triton.client import CHANNEL_OPTIONS
 from service.triton.reasons import plain_reason
@@ -29,8 +31,8 @@ class VersionLoader:
     """One channel to the embedded Triton, with leave to load models.
 
     `configs` are those that the models were loaded with, as JSON: a config.pbtxt that was changed
-    since counts from the next start on, as it always did. `scratch` is Triton's temporary folder,
-    where that is known.
+    since counts from the next start on, as it always did. `scratch` is Triton's temporary folder
+    and `repository` the folder of its models, where those are known.
 
     Make it inside a running event loop and use it in that loop only.
     """
@@ -41,8 +43,10 @@ class VersionLoader:
         metadata: tuple[tuple[str, str], ...],
         configs: Mapping[str, str],
         scratch: Path | None = None,
+        repository: Path | None = None,
     ) -> None:
         self._metadata = metadata
+        self._repository = repository
         self._marker = scratch / sub50_aside.MARKER if scratch is not None else None
         self._configs = configs
         self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
@@ -51,7 +55,13 @@ class VersionLoader:
     @classmethod
     def of(cls, triton: EmbeddedTriton) -> VersionLoader:
         """The loader of an embedded Triton that is started."""
-        return cls(triton.grpc_target, triton.control_metadata, triton.configs, triton.scratch)
+        return cls(
+            triton.grpc_target,
+            triton.control_metadata,
+            triton.configs,
+            triton.scratch,
+            triton.repository,
+        )
 
     async def keep(self, model: str, versions: Collection[str]) -> None:
         """Have exactly these versions of a model loaded, and return when they are.
@@ -61,6 +71,7 @@ class VersionLoader:
                 loaded before still are.
         """
         config = with_versions(self._configs[model], list(versions))
+        await asyncio.to_thread(self._check, model, sorted(versions, key=int))
         request = service_pb2.RepositoryModelLoadRequest(model_name=model)
         request.parameters["config"].string_param = config
         try:
@@ -74,6 +85,17 @@ class VersionLoader:
             raise PromotionError(
                 f"Triton cannot load version {told} of {model} side by side: {reason}"
             ) from error
+
+    def _check(self, model: str, versions: Sequence[str]) -> None:
+        """Raise PromotionError if a folder holds what Triton could run beside the engine."""
+        if self._repository is None:
+            return
+        folder = self._repository / model
+        try:
+            for version in versions:
+                check_files(folder, folder / version)
+        except (ServeError, OSError) as error:
+            raise PromotionError(str(error)) from error
 
     @contextmanager
     def _aside(self) -> Iterator[None]:

@@ -11,8 +11,10 @@ from pathlib import Path
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
-from core.versions import VersionError, served_folder
+from core.checksums import require_engine
+from core.versions import VersionError, served_folder, whole_card
 from service.errors import ServeError
+from service.triton.allowed import check_config, check_files
 from service.triton.backends import SOURCES
 from service.triton.installation import package_folder
 
@@ -61,6 +63,7 @@ def check_model(folder: Path) -> None:
             f"`pip install 'sub50[{config.backend}]'`, or go back with "
             f"`sub50 engines tune {folder.name} --reset`."
         )
+    check_config(config, folder / "config.pbtxt")
     file_name = config.default_model_filename or DEFAULT_FILE_NAMES[config.backend]
     version = served_version(folder)
     if version is None or not (folder / version / file_name).exists():
@@ -69,6 +72,20 @@ def check_model(folder: Path) -> None:
             f"{folder}/{version or '<version>'}/{file_name}. "
             f"Build it with `sub50 engines build {folder.name}`."
         )
+    check_files(folder, folder / version)
+    check_engine(folder / version, file_name)
+
+
+def check_engine(version: Path, file_name: str) -> None:
+    """Raise ServeError unless an engine file is the one of its card, and plain ONNX."""
+    name = version.parent.name
+    try:
+        require_engine(version, whole_card(version), file_name)
+    except VersionError as error:
+        raise ServeError(
+            f"Model {name} cannot be served: {error}. It is built anew by `sub50 engines build "
+            f"{name}`, and imported anew by `sub50 engines import`."
+        ) from error
 
 
 def served_version(folder: Path) -> str | None:

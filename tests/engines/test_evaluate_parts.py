@@ -18,7 +18,7 @@ from engines.robustness import measure_robustness, sample
 from engines.scores import labels_matrix
 from engines.speed import LENGTHS, Price, measure_speed, typical_lengths
 from tests.engines.word_engine import write_word_engine
-from tests.tiny import card
+from tests.tiny import card, empty_engine
 
 # Logits: "good" makes positive 2 larger, "bad" negative; "film" alone is a little positive.
 WEIGHTS = {"good": (0.0, 2.0), "bad": (2.0, 0.0), "film": (0.0, 0.5)}
@@ -79,7 +79,7 @@ def test_an_engine_runs_as_it_is_served() -> None:
 
 def test_what_cannot_be_opened_is_named(folder: Path, tmp_path: Path) -> None:
     version = write_word_engine(tmp_path / "broken" / "1", WEIGHTS)
-    (version / ENGINE_FILE).write_bytes(b"not a graph")
+    (version / ENGINE_FILE).write_bytes(empty_engine(b"nothing to run"))
     with pytest.raises(EngineError, match=r"broken/1 cannot be loaded"):
         open_for_evaluation(version)
     write_card(read_card(version).model_copy(update={"task": "summarize"}), version)

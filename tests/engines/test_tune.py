@@ -11,6 +11,7 @@ from core.card import ENGINE_FILE, Verdict, read_card
 from core.tokenizer import TextTokenizer
 from core.versions import Served, promotion_lock, write_served
 from engines.catalog import CATALOG, ModelSpec
+from engines.checksums import file_sha256
 from engines.errors import EngineError
 from engines.examiner import Examiner
 from engines.graph import classifier_graph
@@ -73,11 +74,13 @@ def test_the_winner_is_what_triton_and_the_service_read(repository: Path) -> Non
     assert (found.tuning.instances, found.tuning.threads) == (2, 1)
     assert (found.tuning.line_overhead_ms, found.tuning.line_ms_per_token) == (1.5, 0.06)
     assert found.tuning.engine_file == REFERENCE_FILE
+    assert found.tuning.engine_sha256 == file_sha256(folder / "1" / REFERENCE_FILE)
     assert [entry["precision"] for entry in found.tuning.candidates] == ["INT8", "BF16"]
 
 
 def test_a_tuned_file_says_how_to_go_back_and_so_it_goes(repository: Path) -> None:
     before = (repository / SPEC.name / CONFIG_FILE).read_text()
+    built = read_card(repository / SPEC.name / "1")
     folder = applied(repository, BF16)
     first = (folder / CONFIG_FILE).read_text().splitlines()[0]
     assert first.endswith("go back with `sub50 engines tune sentiment --reset`.")
@@ -86,7 +89,7 @@ def test_a_tuned_file_says_how_to_go_back_and_so_it_goes(repository: Path) -> No
     assert (folder / CONFIG_FILE).read_text() == before
     assert not is_tuned(folder / CONFIG_FILE)
     assert not (folder / "1" / REFERENCE_FILE).exists()
-    assert read_card(folder / "1") == card(SPEC.name, precision="INT8")
+    assert read_card(folder / "1") == built.model_copy(update={"precision": "INT8"})
 
 
 def test_an_int8_winner_leaves_no_unquantized_file(repository: Path) -> None:

@@ -23,6 +23,7 @@ from engines.texts import probe_texts
 from service.triton.client import TritonClient
 from service.triton.server import EmbeddedTriton
 from tests.engines.tiny_encoder import LABELS, SHAPE, tiny_head, tiny_rows, tiny_weights
+from tests.tiny_models import write_own_card
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'sub50[openvino]'")
 pytestmark = pytest.mark.live
@@ -55,6 +56,7 @@ def both(
         (folder / "labels.txt").write_text("".join(f"{label}\n" for label in spec.labels))
         graph = classifier_graph(tiny_weights(), SHAPE, *tiny_head())
         onnx.save(graph, folder / "1" / "model.onnx")
+        write_own_card(folder / "1")
     return start_triton(repository)
 
 
@@ -120,7 +122,7 @@ def test_the_built_engine_holds_still_under_openvino(
     card = read_card(BUILT / "1")
     folder = tmp_path / card.name
     (folder / "1").mkdir(parents=True)
-    for name in ("labels.txt", "1/model.onnx"):
+    for name in ("labels.txt", "1/model.onnx", "1/tokenizer.json", "1/card.json"):
         shutil.copy(BUILT / name, folder / name)
     spec = ModelSpec(card.name, "", card.task, card.output, tuple(card.labels), card.adapter)
     config = tuned_config(spec, Candidate("openvino", "INT8", 0, 1), overhead_tokens=16)

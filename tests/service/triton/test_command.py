@@ -128,7 +128,13 @@ def test_scratch_leads_to_the_models_by_a_path_without_special_characters(
     assert (launch.scratch / "backends" / "onnxruntime" / "model.py").is_file()
     for backend in ("onnxruntime", "openvino"):
         laid = {path.name for path in (launch.scratch / "backends" / backend).iterdir()}
-        assert laid == {"model.py", "sub50_aside.py", "sub50_batches.py", "sub50_runs.py"}
+        assert laid == {
+            "model.py",
+            "sub50_aside.py",
+            "sub50_batches.py",
+            "sub50_runs.py",
+            "sub50_verified.py",
+        }
     # Triton refuses a backend library that is a link.
     library = launch.scratch / "backends" / "python" / "libtriton_python.so"
     assert library.is_file()

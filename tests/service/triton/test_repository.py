@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 from google.protobuf import json_format
 from tritonclient.grpc import model_config_pb2
@@ -20,6 +22,7 @@ from service.triton.repository import (
     read_config,
 )
 from service.triton.server import EmbeddedTriton
+from tests.tiny_models import tiny_engine, write_own_card
 
 
 def write_model(repository: Path, name: str, *, engine: bool = True, extra: str = "") -> Path:
@@ -27,7 +30,8 @@ def write_model(repository: Path, name: str, *, engine: bool = True, extra: str 
     (folder / "1").mkdir(parents=True)
     (folder / "config.pbtxt").write_text(f'name: "{name}" backend: "onnxruntime" {extra}')
     if engine:
-        (folder / "1" / "model.onnx").touch()
+        onnx.save(tiny_engine(), folder / "1" / "model.onnx")
+        write_own_card(folder / "1")
     return folder
 
 
@@ -53,10 +57,13 @@ def test_missing_engine_is_named_with_the_command_that_builds_it(tmp_path: Path)
 
 
 def test_engine_under_another_name_counts(tmp_path: Path) -> None:
-    folder = write_model(tmp_path, "own", engine=False, extra='default_model_filename: "my.onnx"')
+    folder = write_model(tmp_path, "own", extra='default_model_filename: "my.onnx"')
     with pytest.raises(ServeError, match=r"my\.onnx"):
         check_repository(tmp_path, ["own"])
-    (folder / "1" / "my.onnx").touch()
+    shutil.copy(folder / "1" / "model.onnx", folder / "1" / "my.onnx")
+    with pytest.raises(ServeError, match=r"my\.onnx: .* has no checksum of it; tune"):
+        check_repository(tmp_path, ["own"])
+    write_own_card(folder / "1", served="my.onnx")
     check_repository(tmp_path, ["own"])
 
 

@@ -30,6 +30,7 @@ from sub50_batches import (  # noqa: E402
     thread_count,
 )
 from sub50_runs import EVERY_LENGTH  # noqa: E402
+from sub50_verified import verified_bytes  # noqa: E402
 
 Arrays = list[np.ndarray[Any, np.dtype[Any]]]
 
@@ -76,7 +77,8 @@ def load(path: Path, options: ort.SessionOptions) -> ort.InferenceSession:
     starts_threads = options.intra_op_num_threads != 1 or options.inter_op_num_threads != 1
     aside = sub50_aside.on_one_core if starts_threads else sub50_aside.in_spare_time
     providers = ["CPUExecutionProvider"]
-    return aside(lambda: ort.InferenceSession(str(path), options, providers=providers))
+    # The bytes that were checked, not the path: the file may change in between.
+    return aside(lambda: ort.InferenceSession(verified_bytes(path), options, providers=providers))
 
 
 def session_options(config: dict[str, Any]) -> ort.SessionOptions:

@@ -18,6 +18,7 @@ import openvino
 import triton_python_backend_utils as pb_utils
 from sub50_batches import Batcher, check_names, engine_path, parameters_of, thread_count
 from sub50_runs import BUCKET_LENGTHS
+from sub50_verified import verified_bytes
 
 Arrays = list[np.ndarray[Any, np.dtype[Any]]]
 
@@ -42,7 +43,9 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         path = engine_path(args, config)
         try:
-            engine = openvino.Core().compile_model(str(path), "CPU", properties(config))
+            core = openvino.Core()
+            graph = core.read_model(verified_bytes(path), b"")
+            engine = core.compile_model(graph, "CPU", properties(config))
             input_names = [port.any_name for port in engine.inputs]
             output_names = {name for port in engine.outputs for name in port.names}
             check_names(config, set(input_names), output_names)
