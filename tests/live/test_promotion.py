@@ -25,6 +25,7 @@ from tests.live.promoting import (
     until,
 )
 from tests.live.test_stack import Stack
+from tests.tiny import empty_engine
 
 pytestmark = pytest.mark.live
 
@@ -71,7 +72,7 @@ def test_no_request_is_lost_while_versions_change(
 def test_an_engine_that_cannot_be_loaded_changes_nothing(
     stack: Stack, repository: Path, candidate: Path
 ) -> None:
-    (candidate / ENGINE_FILE).write_bytes(b"not a graph")
+    (candidate / ENGINE_FILE).write_bytes(empty_engine(b"nothing to run"))
     sums = {"engine_sha256": file_sha256(candidate / ENGINE_FILE)}
     write_card(read_card(candidate).model_copy(update=sums), candidate)
     before = stubs(stack)
