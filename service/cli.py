@@ -19,6 +19,7 @@ from service.configuration import read_settings
 from service.errors import ServeError
 from service.keys.commands import keys_app
 from service.logs import log_lines, tell
+from service.private import forbid_core_dumps
 from service.settings import ENVIRONMENT_PREFIX, Settings
 
 app = typer.Typer(
@@ -60,6 +61,7 @@ def load_settings(**given: Any) -> Settings:
 
 def _run(settings: Settings, run: Callable[[], int]) -> NoReturn:
     """Run a server to its end; what keeps it from starting is told as its log lines are."""
+    forbid_core_dumps()
     with log_lines(settings.log_format, settings.log_level):
         try:
             raise typer.Exit(run())

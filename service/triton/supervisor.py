@@ -15,6 +15,7 @@ milliseconds. Exit status: that of Triton, 0 when told to end, 3 when a stub die
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -133,6 +134,16 @@ def end_orphans() -> None:
         time.sleep(0.01)
 
 
+def hide_shared_memory(prefix: str) -> None:
+    """Have none but our user read the regions: token ids of texts pass through them.
+
+    Triton makes them for everybody to read, whatever the umask.
+    """
+    for region in SHARED_MEMORY.glob(f"{prefix}*"):
+        with contextlib.suppress(FileNotFoundError):  # of a stub that just ended
+            region.chmod(0o600)
+
+
 def remove_shared_memory(prefix: str) -> None:
     for region in SHARED_MEMORY.glob(f"{prefix}*"):
         region.unlink(missing_ok=True)
@@ -151,21 +162,25 @@ def main() -> int:
             stderr=log,
             preexec_fn=die_with_parent,
         )
-    status = watch(process, plan["parent_pid"], plan["grace_seconds"])
+    prefix = plan["shared_memory_prefix"]
+    status = watch(process, plan["parent_pid"], plan["grace_seconds"], prefix)
     if status == STUB_DIED_STATUS:
         with Path(plan["log_path"]).open("a") as log:
             log.write("The process of a model died, of which Triton does not recover: ended it.\n")
     end_orphans()
-    remove_shared_memory(plan["shared_memory_prefix"])
+    remove_shared_memory(prefix)
     if os.getppid() != plan["parent_pid"]:
         shutil.rmtree(plan["scratch"], ignore_errors=True)
     return status
 
 
-def watch(process: subprocess.Popen[bytes], parent_pid: int, grace_seconds: float) -> int:
+def watch(
+    process: subprocess.Popen[bytes], parent_pid: int, grace_seconds: float, prefix: str
+) -> int:
     """Wait until Triton has ended, or end it when it must; returns the exit status to give."""
     stubs = StubWatch(process.pid)
     while process.poll() is None:
+        hide_shared_memory(prefix)
         if should_end(parent_pid):
             end_process(process, 0 if is_told_at_once() else grace_seconds)
             return 0
