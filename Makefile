@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev setup-train run test test-train lint loadtest engines peers clean
-.PHONY: prove-image lock sbom audit licences chaos
+.PHONY: prove-image lock sbom audit licences chaos soak
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ loadtest: setup $(VENV)/loadtest.done ## start the service, load it for two minu
 
 chaos: setup ## break the service in every way under load; writes RELIABILITY.md
 	$(BIN)/python -m chaos --write $(CHAOS_OPTIONS)
+
+soak: setup $(VENV)/loadtest.done ## an hour at 70 % of the capacity: does anything grow? (SOAK_OPTIONS)
+	$(BIN)/python -m chaos.soak --write $(SOAK_OPTIONS)
 
 prove-image: $(VENV)/dev.done ## carry the Dockerfile out and run what it makes (root, mmdebstrap)
 	REQUIRE_IMAGE=1 $(BIN)/python -m pytest -m image $(PYTEST_OPTIONS)

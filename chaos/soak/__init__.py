@@ -1,0 +1,1 @@
+"""A long load at a steady rate: does anything grow, or get slower?"""
