@@ -21,6 +21,14 @@ class Fault(Protocol):
     environment: Mapping[str, str] = {}
     held_seconds: float = 0.0
 
+    def prepare(self, stack: Stack) -> None:
+        """What has to be there before the service is started; most need nothing.
+
+        Raises:
+            ChaosError: this machine lacks something; names it.
+        """
+        return
+
     def strike(self, stack: Stack) -> None:
         """Break it, and return at once or when it is broken. Called in a thread of its own."""
 

@@ -53,6 +53,7 @@ def run_trial(fault: Fault, conditions: Conditions, folder: Path) -> Row:
     stack = Stack(folder, fault.environment)
     seen: set[int] = set()
     try:
+        fault.prepare(stack)
         stack.start()
         questions = learn(HOST, stack.port)
         seen |= descendants_of(stack.pid)
