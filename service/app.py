@@ -96,7 +96,7 @@ def create_app(
             access.following(),
             expected(client, models, settings, give_up),
             attended(pulse, pipeline, metrics, TritonClient, kept, instances or {}),
-            promotions(hosted, settings, pipeline, metrics, pulse.require_up),
+            promotions(hosted, settings, pipeline, metrics, pulse),
         ):
             yield
         lag.stop()

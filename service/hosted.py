@@ -13,6 +13,7 @@ from service.errors import BackendUnavailable, PromotionError
 from service.metrics import Metrics
 from service.pipeline import Pipeline
 from service.promotion import WATCH_SECONDS, Promoter
+from service.pulse import Pulse
 from service.settings import Settings
 from service.shadow import Shadowing
 from service.triton.loader import VersionLoader
@@ -31,14 +32,12 @@ class HostedTriton:
 class LoaderAnew:
     """Has each load made by a new loader: Triton may have been started anew since the last one.
 
-    `require_up` raises BackendUnavailable while it is.
+    A version that could not be loaded then is left out, so that another can take its place.
     """
 
-    def __init__(
-        self, make_loader: Callable[[], VersionLoader], require_up: Callable[[], None]
-    ) -> None:
+    def __init__(self, make_loader: Callable[[], VersionLoader], pulse: Pulse) -> None:
         self._make_loader = make_loader
-        self._require_up = require_up
+        self._pulse = pulse
 
     async def keep(self, model: str, versions: Collection[str]) -> None:
         """Have exactly these versions of a model loaded, and return when they are.
@@ -47,7 +46,7 @@ class LoaderAnew:
             PromotionError: Triton is not there, or one cannot be loaded.
         """
         try:
-            self._require_up()
+            self._pulse.require_up()
             loader = self._make_loader()
         except (BackendUnavailable, NotStarted) as error:
             raise PromotionError(
@@ -55,7 +54,8 @@ class LoaderAnew:
                 "that all is ready"
             ) from error
         try:
-            await loader.keep(model, versions)
+            unloadable = {version for name, version in self._pulse.unloadable if name == model}
+            await loader.keep(model, set(versions) - unloadable or versions)
         finally:
             await loader.close()
 
@@ -66,16 +66,13 @@ async def promotions(
     settings: Settings,
     pipeline: Pipeline,
     metrics: Metrics,
-    require_up: Callable[[], None],
+    pulse: Pulse,
 ) -> AsyncIterator[None]:
-    """Answer commands for as long as the block runs; none where Triton is not ours.
-
-    `require_up` raises BackendUnavailable while Triton is not there.
-    """
+    """Answer commands for as long as the block runs; none where Triton is not ours."""
     if hosted is None:
         yield
         return
-    loader = LoaderAnew(hosted.make_loader, require_up)
+    loader = LoaderAnew(hosted.make_loader, pulse)
     promoter = Promoter(
         settings.repository,
         pipeline,

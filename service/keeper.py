@@ -188,7 +188,7 @@ class TritonKeeper:
                     *(model.name, reason, model.name, model.name),
                 )
             self._unloaded[model.name] = reason
-            self._pulse.shut_version(key, f"{model.name}: {NOT_LOADED}")
+            self._pulse.shut_version(key, f"{model.name}: {NOT_LOADED}", unloadable=True)
         pause = RELOAD_SECONDS[min(self._reloads, len(RELOAD_SECONDS) - 1)]
         self._reloads += 1
         self._reload_at = time.monotonic() + pause

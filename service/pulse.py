@@ -70,6 +70,7 @@ class Pulse:
     Attributes:
         asked: the calls that are not answered, the oldest first.
         shut: versions that are not asked, each with what callers are told.
+        unloadable: those of them that Triton could not load.
         outage: why none is asked; "" where Triton is there.
         retry_after_seconds: when callers may hope for more, while there is an outage.
         changes: how often any of that changed.
@@ -86,6 +87,7 @@ class Pulse:
     in_order: bool = False
     asked: list[Asked] = field(default_factory=list)
     shut: dict[Key, str] = field(default_factory=dict)
+    unloadable: set[Key] = field(default_factory=set)
     outage: str = ""
     retry_after_seconds: int = 1
     changes: int = 0
@@ -169,14 +171,17 @@ class Pulse:
         for asked in self.asked:
             asked.seconds += seconds
 
-    def shut_version(self, key: Key, told: str) -> None:
+    def shut_version(self, key: Key, told: str, *, unloadable: bool = False) -> None:
         """Ask a version no more, and fail the calls of it that wait."""
+        if unloadable:
+            self.unloadable.add(key)
         if self.shut.get(key) != told:
             self.shut[key] = told
             self._fail_waiting(told, key)
 
     def open_version(self, key: Key) -> None:
         """Ask a version again."""
+        self.unloadable.discard(key)
         if self.shut.pop(key, None) is not None:
             self.changes += 1
 
@@ -193,6 +198,7 @@ class Pulse:
         self.backend = backend
         self.outage = ""
         self.shut.clear()
+        self.unloadable.clear()
         self.doubted.clear()
         self.broken.clear()
         self.answered_at.clear()

@@ -169,18 +169,18 @@ class Watch:
             if key in served and sum(now - at < BROKEN_SECONDS for at in broken) >= BROKEN_TIMES:
                 return f"a process of {key[0]} does not answer Triton"
         for key, since in self._failing_since.items():
-            if key in served and key not in self._unloaded() and now - since > FAILING_SECONDS:
+            if (
+                key in served
+                and key not in self._pulse.unloadable
+                and now - since > FAILING_SECONDS
+            ):
                 return f"{key[0]} has not been ready for {now - since:.1f} s"
         return None
-
-    def _unloaded(self) -> set[Key]:
-        """Versions that were shut elsewhere, since they could not be loaded."""
-        return set(self._pulse.shut) - set(self._silent)
 
     def _prove(self, key: Key, model: ServedModel, now: float) -> None:
         """Have a version prove that it lives, where nothing has shown it of late."""
         last, proof = self._proofs.get(key, (-math.inf, None))
-        if key in self._unloaded() or (proof is not None and not proof.done()):
+        if key in self._pulse.unloadable or (proof is not None and not proof.done()):
             return
         doubted = key in self._pulse.doubted or key in self._silent
         answered = self._pulse.answered_at.get(key, last)

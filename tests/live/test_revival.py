@@ -127,20 +127,12 @@ def test_what_is_killed_comes_back_with_the_version_that_was_promoted(
         strike(stack, triton_of(stack), signal.SIGKILL)
         assert restarts(stack) == {"triton_died": 1.0}
         assert classify(stack.url, TEXTS[0]) == before
-        # Promotions find the Triton that came after.
-        result_of(engines("rollback", "sentiment", repository=repository))
-        assert classify(stack.url, TEXTS[0])["version"] == "1"
 
         # An engine that was broken on disk meanwhile is not taken for the one that served.
-        engine = repository / "sentiment" / "1" / ENGINE_FILE
-        sound = engine.read_bytes()
-        engine.write_bytes(sound[:1000])
+        engine = repository / "sentiment" / "2" / ENGINE_FILE
+        engine.write_bytes(engine.read_bytes()[:1000])
         os.kill(min(stubs(stack)), signal.SIGKILL)
         until(lambda: not readiness(stack)["ready"], NOTICE_SECONDS)
-        refused = engines("promote", "sentiment", "2", repository=repository)
-        _, errors = refused.communicate(timeout=60)
-        assert refused.returncode == 1
-        assert "/readyz" in errors
         told = "cannot be loaded"
         until(lambda: told in str(readiness(stack)["models"]), BACK_SECONDS)
         with pytest.raises(urllib.error.HTTPError) as caught:
@@ -149,8 +141,9 @@ def test_what_is_killed_comes_back_with_the_version_that_was_promoted(
             assert caught.value.code == 503
             assert caught.value.headers["Retry-After"]
             assert told in json.load(caught.value)["detail"]
-        engine.write_bytes(sound)
-        until(lambda: readiness(stack)["ready"], 15)
+        # Promotions find the Triton that came after, and one goes back from what is broken.
+        result_of(engines("rollback", "sentiment", repository=repository))
+        until(lambda: readiness(stack)["ready"], 2)
         assert classify(stack.url, TEXTS[0])["version"] == "1"
         assert restarts(stack) == {"triton_died": 1.0, "model_died": 1.0}
     finally:
