@@ -9,7 +9,6 @@ keep the others from serving: it is tried again by itself.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import math
 import signal
@@ -19,12 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from core.card import ENGINE_FILE
+from core.versions import VersionError, whole_card
 from service.errors import RequestError, ServeError
 from service.metrics import Metrics
 from service.models import ServedModel
 from service.pulse import Backend, Pulse
 from service.readiness import ask_whether_ready
+from service.triton.allowed import check_files
 from service.triton.supervisor import STUB_DIED_STATUS
 from service.watch import Served
 
@@ -194,18 +194,23 @@ class TritonKeeper:
         self._reload_at = time.monotonic() + pause
 
     def _changed(self, models: Sequence[ServedModel]) -> dict[str, str]:
-        """Models whose engine on disk is not the one that serves any more, each with why."""
+        """Models that are not on disk any more as they serve, each with why.
+
+        That the engine is the one of its card is seen where it is loaded.
+        """
         reasons = {}
         for model in models:
-            engine = self._triton.repository / model.name / model.version / ENGINE_FILE
+            folder = self._triton.repository / model.name
             try:
-                with engine.open("rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError as error:
-                reasons[model.name] = f"{engine} cannot be read ({error.strerror})"
+                card = whole_card(folder / model.version)
+                check_files(folder, folder / model.version)
+            except (VersionError, ServeError, OSError) as error:
+                reasons[model.name] = str(error)
                 continue
-            if found != model.card.engine_sha256:
-                reasons[model.name] = f"{engine} is not the engine that its card tells of any more"
+            if card.engine_sha256 != model.card.engine_sha256:
+                reasons[model.name] = (
+                    f"{folder / model.version} holds another engine by now than the one that serves"
+                )
         return reasons
 
     async def _in_thread(self, work: Callable[[], ResultT]) -> ResultT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core.card import ENGINE_FILE
 from service import keeper
 from service.errors import BackendUnavailable, ServeError
 from service.keeper import TritonKeeper
 from service.metrics import Metrics
-from service.models import ServedModel
+from service.models import ServedModel, load_version
 from service.pulse import Pulse
-from tests.service.hanging import Engine, served_model
+from tests.service.hanging import Engine
 from tests.service.test_pulse import ask
 from tests.service.test_watch import Pipeline
+from tests.tiny import card, write_version
 
 ENGINE = b"an engine"
 
@@ -85,11 +85,8 @@ class House:
 
     @staticmethod
     def model(folder: Path, name: str, version: str = "1") -> ServedModel:
-        engine = folder / name / version / ENGINE_FILE
-        engine.parent.mkdir(parents=True)
-        engine.write_bytes(ENGINE)
-        digest = hashlib.sha256(ENGINE).hexdigest()
-        return served_model(folder, name, version=version, engine_sha256=digest)
+        write_version(folder / name / version, card(name, version=version), ENGINE)
+        return load_version(folder / name / version)
 
     def connect(self, target: str) -> Engine:
         self.targets.append(target)
@@ -208,9 +205,22 @@ def test_a_model_that_cannot_be_loaded_keeps_none_from_serving_and_is_tried_agai
     run(tmp_path, test)
 
 
+def test_a_file_that_triton_could_run_keeps_a_model_from_being_loaded_again(
+    tmp_path: Path,
+) -> None:
+    async def test(house: House) -> None:
+        (tmp_path / "two" / "triton_python_backend_stub").write_text("#!/bin/sh")
+        house.triton.status = 247
+        await house.keeper.heal(None)
+        assert house.triton.revived == [{"one": "1"}]
+
+    run(tmp_path, test)
+
+
 def test_another_engine_under_the_same_number_is_not_served(tmp_path: Path) -> None:
     async def test(house: House) -> None:
-        (tmp_path / "two" / "1" / ENGINE_FILE).write_bytes(b"another engine")
+        shutil.rmtree(tmp_path / "two" / "1")
+        write_version(tmp_path / "two" / "1", card("two"), b"another engine")
         house.triton.status = 247
         await house.keeper.heal(None)
         assert house.triton.revived == [{"one": "1"}]
