@@ -12,6 +12,7 @@ import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.errors import ServeError
 from service.triton.backends import SHARED, SOURCES
 from service.triton.installation import Installation, package_folder
 
@@ -20,6 +21,8 @@ CONTROL_HEADER = "x-sub50-control"
 # gRPC wants a prefix before the header that opens a restricted call.
 CONTROL_METADATA_KEY = f"triton-grpc-protocol-{CONTROL_HEADER}"
 EXIT_TIMEOUT_SECONDS = 5
+# It takes 3 MB, most of it the stub.
+SCRATCH_MEGABYTES = 10
 # Those that are not installed are left out: OpenVINO is optional.
 BACKEND_PACKAGES = ("numpy", "onnxruntime", "openvino")
 INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "TZ", "LD_PRELOAD")
@@ -60,11 +63,39 @@ def make_scratch(installation: Installation, repository: Path) -> Path:
 
     Triton hands the paths of stub and model to bash unquoted, so both are reached through this
     folder, whose own path holds no special character.
+
+    Raises ServeError if it cannot be written; then nothing is left of it.
     """
-    base = tempfile.gettempdir()
+    base = _temporary_folder()
+    scratch: Path | None = None
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix="sub50-triton-", dir=base))
+        _lay_out(scratch, installation, repository)
+    except OSError as error:
+        # Left there, what was copied would take room from the next try.
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        raise ServeError(
+            f"Triton cannot be laid out in the temporary folder {base}: {error.strerror}. Free "
+            f"{SCRATCH_MEGABYTES} MB there, or name another folder with TMPDIR."
+        ) from error
+    return scratch
+
+
+def _temporary_folder() -> str:
+    try:
+        base = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise ServeError(
+            f"{error.strerror}: free {SCRATCH_MEGABYTES} MB in one of them, or name another folder "
+            "with TMPDIR."
+        ) from error
     if not re.fullmatch(r"[A-Za-z0-9_./-]+", base):
-        base = "/tmp"  # noqa: S108  (mkdtemp makes a private folder in it)
-    scratch = Path(tempfile.mkdtemp(prefix="sub50-triton-", dir=base))
+        return "/tmp"  # noqa: S108  (mkdtemp makes a private folder in it)
+    return base
+
+
+def _lay_out(scratch: Path, installation: Installation, repository: Path) -> None:
     (scratch / "models").symlink_to(repository.resolve(), target_is_directory=True)
     python = scratch / "backends" / "python"
     python.mkdir(parents=True)
@@ -82,7 +113,6 @@ def make_scratch(installation: Installation, repository: Path) -> Path:
     if installation.python_library is not None:
         (libraries / installation.python_library.name).symlink_to(installation.python_library)
     make_python(scratch / "python")
-    return scratch
 
 
 def make_python(folder: Path) -> None:

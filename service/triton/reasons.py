@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+# How Triton's account of a full /dev/shm begins.
+NO_SHARED_MEMORY = "Unable to initialize shared memory key"
+NO_ROOM = (
+    "there is no room in /dev/shm for its process; free some, or give the container more "
+    "(`--shm-size` of Docker, a volume of medium Memory on Kubernetes)"
+)
 LOG_TAIL_LINES = 12
 LOG_TAIL_BYTES = 16_384
 # Borders of tables, and what Triton says of every machine without a GPU.
@@ -15,7 +22,15 @@ def plain_reason(details: str) -> str:
     reason = details.partition("\n\nAt:")[0]
     for opening in ("TritonModelException: ", "UNAVAILABLE state: "):
         reason = reason.rpartition(opening)[2]
-    return reason.strip(" ;\n")
+    return NO_ROOM if NO_SHARED_MEMORY in reason else reason.strip(" ;\n")
+
+
+def not_served(reasons: Mapping[str, str]) -> str:
+    """What to tell who starts a service: why each model cannot be served, and what to do."""
+    lines = [f"Model {name} cannot be served: {reason}" for name, reason in reasons.items()]
+    if built_badly := [name for name, reason in reasons.items() if reason != NO_ROOM]:
+        lines.append(f"Build it again with `sub50 engines build {min(built_badly)}`.")
+    return "\n".join(lines)
 
 
 def log_tail(path: Path) -> str:

@@ -21,7 +21,7 @@ from service.triton.command import (
 from service.triton.installation import find_installation
 from service.triton.ports import reserve_ports
 from service.triton.probe import Probe
-from service.triton.reasons import log_tail, plain_reason
+from service.triton.reasons import log_tail, not_served, plain_reason
 from service.triton.repository import (
     check_repository,
     embedded_config,
@@ -157,9 +157,7 @@ class EmbeddedTriton:
         reasons = self._begin(self.configs)
         if reasons:
             self.stop()
-            lines = (f"Model {name} cannot be served: {reason}" for name, reason in reasons.items())
-            told = "\n".join(lines)
-            raise ServeError(f"{told}\nBuild it again with `sub50 engines build {min(reasons)}`.")
+            raise ServeError(not_served(reasons))
 
     def revive(self, versions: Mapping[str, str]) -> dict[str, str]:
         """End what is left of Triton, and start it anew with one version of each model named.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -161,3 +164,31 @@ def test_python_of_the_scratch_sees_the_packages_in_isolated_mode(launch: Launch
         [python, "-I", "-c", code], capture_output=True, text=True, check=True, env={}
     )
     assert result.stdout.strip() == str(launch.scratch / "python")
+
+
+def test_a_temporary_folder_that_fills_up_is_named_and_nothing_is_left(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "tmp"
+    base.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(base))
+    copy = shutil.copy
+
+    def fill(source: Path, target: Path) -> None:
+        if source == installation.stub:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copy", fill)
+    with pytest.raises(ServeError, match=rf"{base}: No space left.*TMPDIR"):
+        make_scratch(installation, tmp_path)
+    assert list(base.iterdir()) == []
+
+
+def test_no_temporary_folder_at_all_is_told(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "none")])
+    with pytest.raises(ServeError, match=r"No usable temporary directory.*none.*TMPDIR"):
+        make_scratch(installation, tmp_path)
