@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from engines.checksums import value_sha256
 from engines.revision import git_revision, tool_versions
@@ -24,6 +25,9 @@ from engines.tracking_store import Store, tracking_uri
 # MLflow takes no others in the name of a parameter, a figure or a tag.
 UNUSABLE = re.compile(r"[^\w\-./ :]")
 LONGEST_VALUE = 500
+# What MLflow takes of parameters or tags.
+MOST_IN_A_CALL = 100
+Item = TypeVar("Item")
 
 
 class Run:
@@ -38,23 +42,49 @@ class Run:
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Several figures at one step."""
-        for name, value in values.items():
-            self._do("log_metric", _key(name), float(value), step=step)
+        found = {_key(name): float(value) for name, value in values.items()}
+
+        def act(client: Any, run_id: str) -> None:
+            from mlflow.entities import Metric
+
+            now_ms = round(1000 * time.time())
+            each = [Metric(name, value, now_ms, step) for name, value in found.items()]
+            client.log_batch(run_id, metrics=each)
+
+        self._attempt(act)
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """What the run was asked to do; nested values get a name with dots."""
-        for name, value in flat(values):
-            self._do("log_param", _key(name), str(value)[:LONGEST_VALUE])
+        found = {_key(name): str(value)[:LONGEST_VALUE] for name, value in flat(values)}
+
+        def act(client: Any, run_id: str) -> None:
+            from mlflow.entities import Param
+
+            for some in batched(found.items(), MOST_IN_A_CALL):
+                client.log_batch(run_id, params=[Param(name, value) for name, value in some])
+
+        self._attempt(act)
 
     def tag(self, name: str, value: object) -> None:
         """Something to find the run by."""
-        self._do("set_tag", _key(name), str(value))
+        self.tags({name: value})
+
+    def tags(self, values: Mapping[str, object]) -> None:
+        """Several tags."""
+        found = {_key(name): str(value) for name, value in values.items()}
+
+        def act(client: Any, run_id: str) -> None:
+            from mlflow.entities import RunTag
+
+            for some in batched(found.items(), MOST_IN_A_CALL):
+                client.log_batch(run_id, tags=[RunTag(name, value) for name, value in some])
+
+        self._attempt(act)
 
     def data(self, checksums: Mapping[str, Any]) -> None:
         """SHA-256 of the data's files, by name, nested or not."""
-        for name, value in flat(checksums):
-            self.tag(f"data.{name}", value)
-        self.tag("data.sha256", value_sha256(checksums))
+        named = {f"data.{name}": value for name, value in flat(checksums)}
+        self.tags(named | {"data.sha256": value_sha256(checksums)})
 
     def artifact(self, path: Path) -> None:
         """Keep a copy of a file."""
@@ -76,21 +106,24 @@ class Run:
 
     def register(self, model: str, **tags: str) -> None:
         """Make what this run made the next version of a registered model, found by `tags`."""
-        run_id = self.run_id
-        if run_id is None:
-            return
 
-        def act(client: Any) -> None:
+        def act(client: Any, run_id: str) -> None:
             if not client.search_registered_models(f"name='{model}'"):
                 client.create_registered_model(model)
             source = client.get_run(run_id).info.artifact_uri
-            client.create_model_version(model, source, run_id, tags=tags)
+            # What it waits for by default, up to five minutes, is the server's own business.
+            client.create_model_version(model, source, run_id, tags=tags, await_creation_for=0)
 
-        self.store.attempt(act)
+        self._attempt(act)
 
-    def _do(self, method: str, *arguments: Any, **options: Any) -> None:
-        if self.run_id is not None:
-            self.store.attempt(lambda c: getattr(c, method)(self.run_id, *arguments, **options))
+    def _do(self, method: str, *arguments: Any) -> None:
+        self._attempt(lambda client, run_id: getattr(client, method)(run_id, *arguments))
+
+    def _attempt(self, act: Callable[[Any, str], None]) -> None:
+        """One step, with the client and the run's id."""
+        run_id = self.run_id
+        if run_id is not None:
+            self.store.attempt(lambda client: act(client, run_id))
 
 
 @contextmanager
@@ -115,8 +148,7 @@ def tracked(
     """
     store = Store(tracking_uri(uri))
     run = _begun(store, _experiment(store, f"sub50-{verb}"), name, parameters)
-    for key, value in _origin().items():
-        run.tag(key, value)
+    run.tags(_origin())
     if data_checksums is not None:
         run.data(data_checksums)
     try:
@@ -137,6 +169,13 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield lists of at most `size` items, in order."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _origin() -> dict[str, str]:
