@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,14 +15,16 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from starlette.exceptions import HTTPException
 
-from service.api import board, compat, docs, health, v1
+from service.api import board, compat, docs, health, manage, v1
 from service.api.access import Access
+from service.api.closed_pages import close
 from service.api.cross_origin import open_to
 from service.api.direct import DirectPaths
 from service.api.document import describe
-from service.api.exchange import REQUEST_ID, Exchange, request_id_of
+from service.api.exchange import Exchange
 from service.api.loop_lag import LoopLag
-from service.api.safe_headers import HEADERS, SafeHeaders
+from service.api.plain_problem import plain_problem
+from service.api.safe_headers import SafeHeaders
 from service.attend import attended, pulse_of
 from service.board.live import LiveBoard
 from service.connections import Connections
@@ -35,7 +36,7 @@ from service.logs import where_it_broke
 from service.metrics import Metrics
 from service.models import ModelCatalog
 from service.pipeline import Pipeline
-from service.problems import MEDIA_TYPE, UNEXPECTED
+from service.problems import UNEXPECTED
 from service.readiness import ReadinessProbe
 from service.settings import Settings
 from service.trace import Tracing
@@ -81,6 +82,7 @@ def create_app(
     exchange = Exchange(settings, metrics, access, refuse_early, lag, tracing)
     probe = ReadinessProbe(models.all, pulse, metrics, settings.readiness_seconds)
     live_board = LiveBoard(settings, models.all, probe, metrics)
+    management = manage.Management(settings, pipeline, access)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +98,7 @@ def create_app(
             access.following(),
             expected(client, models, settings, give_up),
             attended(pulse, pipeline, metrics, TritonClient, kept, instances or {}),
-            promotions(hosted, settings, pipeline, metrics, pulse),
+            promotions(hosted, settings, pipeline, metrics, pulse) as management.promoter,
         ):
             yield
         lag.stop()
@@ -109,10 +111,13 @@ def create_app(
     for router in model_routers:
         app.include_router(router)
     app.add_middleware(DirectPaths, routers=model_routers)
-    _show_health(app, probe, metrics, tracing is not None, drain or Drain())
     app.include_router(board.router(live_board))
+    if hosted is not None and access.can_manage:
+        app.include_router(manage.router(management))
+    close(app, settings.closed_pages, access)
     open_to(app, settings.cors_origins)
     app.add_middleware(SafeHeaders)
+    _show_health(app, probe, metrics, access, tracing is not None, drain or Drain())
     describe(app, asks_for_keys=settings.asks_for_keys)
     return app
 
@@ -138,13 +143,19 @@ def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
 
 
 def _show_health(
-    app: FastAPI, probe: ReadinessProbe, metrics: Metrics, exemplars: bool, drain: Drain
+    app: FastAPI,
+    probe: ReadinessProbe,
+    metrics: Metrics,
+    access: Access,
+    exemplars: bool,
+    drain: Drain,
 ) -> None:
     """The routes of health, and what else shows that the service is being stopped."""
     metrics.draining.set_function(lambda: drain.begun)
     # The outermost of ours: every answer goes through it.
     app.add_middleware(CloseConnections, drain=drain)
-    app.include_router(health.router(probe, metrics.registry, exemplars, drain))
+    tells_models = access.tells_models
+    app.include_router(health.router(probe, metrics.registry, exemplars, drain, tells_models))
 
 
 @asynccontextmanager
@@ -186,23 +197,10 @@ def _metrics(models: ModelCatalog, connections: Connections | None) -> Metrics:
     return metrics
 
 
-def _plain_problem(request: Request, status: int, slug: str, title: str) -> Response:
-    request_id = request_id_of(request)
-    body = {
-        "type": f"urn:sub50:problem:{slug}",
-        "title": title,
-        "status": status,
-        "detail": f"{request.method} {request.url.path[:200]}: {title}",
-        "request_id": request_id,
-    }
-    headers = {REQUEST_ID: request_id, **HEADERS}
-    return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)
-
-
 async def _http_problem(request: Request, error: Exception) -> Response:
     """404 for an unknown path, 405 for a wrong method: the framework's own errors."""
     assert isinstance(error, HTTPException)
-    response = _plain_problem(request, error.status_code, "http", error.detail)
+    response = plain_problem(request, error.status_code, "http", error.detail)
     response.headers.update(error.headers or {})
     return response
 
@@ -213,4 +211,4 @@ async def _unexpected_problem(request: Request, error: Exception) -> Response:
     # A route as it was declared: a path may hold anything.
     path = getattr(route, "path", "a route that runs models")
     log.error("unexpected error on %s: %s", path, where_it_broke(error))
-    return _plain_problem(request, UNEXPECTED.status, UNEXPECTED.slug, UNEXPECTED.title)
+    return plain_problem(request, UNEXPECTED.status, UNEXPECTED.slug, UNEXPECTED.title)

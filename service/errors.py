@@ -16,6 +16,7 @@
         ├── TooLarge           the body, a text or the count of texts is over its limit
         ├── NotJson            the Content-Type says that the body is something else
         ├── InvalidFields      a field has a wrong type or value
+        ├── NotPromoted        the version asked for cannot be served; the one before still is
         ├── Refused            it would be answered too late, so it is not begun
         │   └── QueueFull      Triton's queue is full or held it too long
         ├── DeadlineExceeded   begun, but not finished in time
@@ -114,6 +115,10 @@ class InvalidFields(RequestError):
     def __init__(self, fields: list[FieldError]) -> None:
         super().__init__("; ".join(f"{item.field}: {item.message}" for item in fields))
         self.fields = fields
+
+
+class NotPromoted(RequestError):
+    """The version asked for cannot be served, or failed once it was; the one before still is."""
 
 
 class Refused(RequestError):

@@ -67,10 +67,13 @@ async def promotions(
     pipeline: Pipeline,
     metrics: Metrics,
     pulse: Pulse,
-) -> AsyncIterator[None]:
-    """Answer commands for as long as the block runs; none where Triton is not ours."""
+) -> AsyncIterator[Promoter | None]:
+    """Answer commands for as long as the block runs; none where Triton is not ours.
+
+    Yields who promotes, for others that may ask it.
+    """
     if hosted is None:
-        yield
+        yield None
         return
     loader = LoaderAnew(hosted.make_loader, pulse)
     promoter = Promoter(
@@ -95,7 +98,7 @@ async def promotions(
     server = ControlServer(hosted.control, answer)
     await server.start()
     try:
-        yield
+        yield promoter
     finally:
         await server.close()
         await promoter.close()

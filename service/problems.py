@@ -26,6 +26,7 @@ PROBLEMS: dict[type[errors.RequestError], Problem] = {
     errors.RateLimited: Problem(429, "rate-limited", "The key is used more often than it may be"),
     errors.UnknownModel: Problem(404, "unknown-model", "No such model for this task"),
     errors.SlowRequest: Problem(408, "slow-request", "The request came too slowly"),
+    errors.NotPromoted: Problem(409, "not-promoted", "The version before still serves"),
     errors.TooLarge: Problem(413, "too-large", "The request is over a limit"),
     errors.NotJson: Problem(415, "not-json", "The body has to be sent as JSON"),
     errors.InvalidFields: Problem(422, "invalid-fields", "A field is not valid"),

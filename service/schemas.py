@@ -184,7 +184,9 @@ class ReadinessBody(ResponseModel):
     """Body of GET /readyz."""
 
     ready: bool
-    models: dict[str, str] = Field(description="By model: ok, or why it does not answer.")
+    models: dict[str, str] = Field(
+        description="By model: ok, or why it does not answer; empty where that is for managers."
+    )
 
 
 class ProblemBody(ResponseModel):

@@ -33,6 +33,7 @@ def _origin(origin: str) -> str:
     return origin
 
 
+Page = Literal["board", "docs", "metrics", "readyz"]
 Origin = Annotated[str, AfterValidator(_origin)]
 Key = Annotated[SecretStr, AfterValidator(_not_empty)]
 
@@ -146,6 +147,17 @@ class Settings(BaseSettings):
         gt=0,
         description="Requests a second that each name of a key may make, unless its line has "
         "`rate=`; empty is no limit.",
+    )
+    management_keys_file: Path | None = Field(
+        None,
+        description="File with keys of the same form that promote engines over HTTP and open "
+        "closed pages; without it nothing is managed over HTTP.",
+    )
+    closed_pages: Annotated[tuple[Page, ...], NoDecode, BeforeValidator(_words)] = Field(
+        (),
+        description="Of board, docs, metrics and readyz, with commas between them, those that ask "
+        "for a management key; where there is none they are not there. /readyz always says whether "
+        "it is ready, and closed not which model is not.",
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_words)] = Field(
         (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from contextlib import AbstractAsyncContextManager
 
@@ -27,8 +28,10 @@ class Access:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._store = KeyStore(settings)
         self._callers = self._store.callers
+        self._managers = self._store.managers
         self._metrics = metrics
         self._counted: dict[str, tuple[Counter, Counter]] = {}
+        self._closes_readiness = "readyz" in settings.closed_pages
         warn_where_open(settings)
         for file in self._store.files:
             file.warn_of_plain()
@@ -47,8 +50,11 @@ class Access:
         """
         if not len(self._callers):
             return
-        key = self._callers.find(bearer_of(request))
+        token = bearer_of(request)
+        key = self._callers.find(token)
         if key is None:
+            if self._managers.find(token) is not None:
+                raise Unauthorized("a management key asks for no answers; send a caller's key")
             raise Unauthorized("send a valid key as `Authorization: Bearer KEY`")
         accepted, limited = self._counters(key.name)
         wait_seconds = key.limit.wait_seconds() if key.limit is not None else 0.0
@@ -56,6 +62,38 @@ class Access:
             limited.inc()
             raise _rate_limited(key, key.limit.per_second, wait_seconds)
         accepted.inc()
+
+    @property
+    def can_manage(self) -> bool:
+        """Whether there are keys that manage."""
+        return len(self._managers) > 0
+
+    def authorize_manager(self, request: Request, *, in_browser: bool = False) -> str:
+        """The name of the key that manages which a request bears.
+
+        With `in_browser` it may also come as the password of Basic authentication, which browsers
+        ask people for.
+
+        Raises:
+            Unauthorized: there is none, or it is none of these keys.
+        """
+        token = bearer_of(request) or (password_of(request) if in_browser else "")
+        key = self._managers.find(token)
+        if key is not None:
+            return key.name
+        if self._callers.find(token) is not None:
+            raise Unauthorized("that key is a caller's; this asks for a management key")
+        raise Unauthorized("send a management key as `Authorization: Bearer KEY`")
+
+    def tells_models(self, request: Request) -> bool:
+        """Whether /readyz may say which models are not ready, and why."""
+        if not self._closes_readiness:
+            return True
+        try:
+            self.authorize_manager(request, in_browser=True)
+        except Unauthorized:
+            return False
+        return True
 
     def _show(self) -> None:
         """Have the metrics show how the files of keys are, and no names that are gone."""
@@ -80,6 +118,17 @@ def bearer_of(request: Request) -> str:
     """The bearer token of a request; empty where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def password_of(request: Request) -> str:
+    """The password of Basic authentication; empty where there is none."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _rate_limited(key: Key, per_second: float, wait_seconds: float) -> RateLimited:

@@ -1,7 +1,8 @@
-"""The live board at / and the numbers that it shows: for people, never behind a key.
+"""The live board at / and the numbers that it shows: for people.
 
-What GET /v1/board tells is in /metrics and /readyz too, which ask for no key either, but for what
-each model does. A text that is tried goes through the routes that ask, with the key typed there.
+What GET /v1/board tells is in /metrics and /readyz too, but for what each model does; like them it
+asks for no key where it is not closed. A text that is tried goes through the routes that ask, with
+the key typed there.
 """
 
 from __future__ import annotations

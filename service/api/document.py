@@ -15,6 +15,9 @@ from service.problems import MEDIA_TYPE
 Document = dict[str, Any]
 
 BEARER = {"type": "http", "scheme": "bearer", "description": "One of the keys of this service."}
+MANAGEMENT = {"type": "http", "scheme": "bearer", "description": "A key that manages."}
+# The tag of the routes that ask for one.
+MANAGES = "management"
 REQUEST_ID_HEADER: Document = {
     "description": "The request's id, as it was sent or one of ours; log lines and traces have it.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:/+=-]{1,128}$"},
@@ -75,6 +78,7 @@ def describe(app: FastAPI, asks_for_keys: bool) -> None:
 
 def complete(document: Document, asks_for_keys: bool) -> Document:
     """Add media types of problems, headers, links and the key to FastAPI's document."""
+    schemes: Document = {}
     for operation in _operations(document):
         answers: Document = {
             status: answer
@@ -82,10 +86,15 @@ def complete(document: Document, asks_for_keys: bool) -> Document:
             if not _refers_to(answer, NEVER_SENT[0])
         }
         operation["responses"] = answers
-        runs_a_model = "requestBody" in operation
+        manages = MANAGES in operation.get("tags", ())
+        runs_a_model = "requestBody" in operation and not manages
         if runs_a_model:
             operation["parameters"] = [*operation.get("parameters", ()), *REQUEST_HEADERS]
-        if asks_for_keys and "401" in answers:
+        if manages:
+            operation["security"] = [{MANAGES: []}]
+            schemes[MANAGES] = MANAGEMENT
+        elif asks_for_keys and "401" in answers:
+            schemes["bearer"] = BEARER
             operation["security"] = [{"bearer": []}]
         for status, answer in answers.items():
             _complete_answer(status, answer, runs_a_model)
@@ -93,8 +102,8 @@ def complete(document: Document, asks_for_keys: bool) -> Document:
             answers["200"]["links"] = LINKS
     for name in NEVER_SENT:
         document["components"]["schemas"].pop(name, None)
-    if asks_for_keys:
-        document["components"]["securitySchemes"] = {"bearer": BEARER}
+    if schemes:
+        document["components"]["securitySchemes"] = schemes
     return document
 
 

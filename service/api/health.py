@@ -1,4 +1,7 @@
-"""/livez, /readyz and /metrics: for orchestrators and dashboards, never behind a key."""
+"""/livez, /readyz and /metrics: for orchestrators and dashboards.
+
+The first two never ask for a key; what /readyz tells beside yes and no may.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,17 @@ OPENMETRICS_TYPE = "application/openmetrics-text"
 
 
 def router(
-    probe: ReadinessProbe, registry: CollectorRegistry, exemplars: bool, drain: Drain
+    probe: ReadinessProbe,
+    registry: CollectorRegistry,
+    exemplars: bool,
+    drain: Drain,
+    tells_models: Callable[[Request], bool] = lambda _: True,
 ) -> APIRouter:
     """Routes over one probe and one registry.
 
     `exemplars`: the metrics have some, so scrapers that ask for OpenMetrics, which can tell of
-    them, get it. While `drain` goes on, nothing is ready.
+    them, get it. While `drain` goes on, nothing is ready. `tells_models`: whether a request may
+    learn which model is not ready, and why.
     """
     routes = APIRouter(tags=["health"])
     one_reader_at_a_time = asyncio.Lock()
@@ -38,11 +46,12 @@ def router(
         response_model=ReadinessBody,
         responses={503: {"model": ReadinessBody, "description": "One of them does not"}},
     )
-    async def readyz() -> JSONResponse:
+    async def readyz(request: Request) -> JSONResponse:
         readiness = probe.at_fault(STOPPING) if drain.begun else await probe.check()
+        told = readiness.models if tells_models(request) else ()
         body = {
             "ready": readiness.ready,
-            "models": {name: readiness.faults.get(name, "ok") for name in readiness.models},
+            "models": {name: readiness.faults.get(name, "ok") for name in told},
         }
         return JSONResponse(body, status_code=200 if readiness.ready else 503)
 

@@ -12,7 +12,16 @@ import typer
 from rich.console import Console
 
 from service.keys.file import read_key_file
-from service.keys.line import PREFIX, KeysError, check_name, line_of, lines_in, new_key, parsed
+from service.keys.line import (
+    MANAGEMENT_PREFIX,
+    PREFIX,
+    KeysError,
+    check_name,
+    line_of,
+    lines_in,
+    new_key,
+    parsed,
+)
 
 keys_app = typer.Typer(help="Keys that callers send.", no_args_is_help=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -30,13 +39,19 @@ def new(
     file: Annotated[
         Path | None, typer.Option(help="File of keys that the line is added to.")
     ] = None,
+    management: Annotated[
+        bool, typer.Option("--management", help="One that manages, for another file.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a key and show it, once; only its hash is kept."""
     # In the order of a line.
     options = {"rate": rate, "burst": burst}
     given = " ".join(f"{option}={value}" for option, value in options.items() if value is not None)
-    key = new_key(PREFIX)
+    if management and given:
+        raise _failed("a key that manages has no rate; leave out --rate and --burst")
+    setting = "SUB50_MANAGEMENT_KEYS_FILE" if management else "SUB50_API_KEYS_FILE"
+    key = new_key(MANAGEMENT_PREFIX if management else PREFIX)
     line = line_of(name, key, given)
     try:
         check_name(name)
@@ -49,7 +64,7 @@ def new(
         typer.echo(json.dumps({"name": name, "key": key, "line": line}))
     else:
         typer.echo(f"key   {key}" if file is not None else f"key   {key}\nline  {line}")
-    where = f"is in {file}" if file is not None else "belongs into SUB50_API_KEYS_FILE"
+    where = f"is in {file}" if file is not None else f"belongs into {setting}"
     stderr.print(
         f"The key is shown this once: give it to {name}. The line {where}; a running service takes "
         "it over within seconds.",

@@ -1,4 +1,8 @@
-"""All keys of a service, from settings and files, and what is taken over when a file changes."""
+"""All keys of a service, from settings and files, and what is taken over when a file changes.
+
+There are two kinds, of which neither does what the other does: those that callers send, and those
+that manage.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,13 @@ from pathlib import Path
 
 from service.errors import ServeError
 from service.keys.file import read_key_file
-from service.keys.line import KeyLine, KeysError, lines_in, parsed
+from service.keys.line import KeyLine, KeysError, Rate, lines_in, parsed
 from service.keys.ring import KeyRing
 from service.settings import ENVIRONMENT_PREFIX, Settings
 
 log = logging.getLogger("sub50.keys")
+
+HOW_TO_MANAGE = "`sub50 keys new NAME --management` makes a key and its line"
 
 Check = Callable[[list[KeyLine]], None]
 
@@ -96,7 +102,7 @@ class KeyFile:
 
 
 class KeyStore:
-    """The keys that callers send, as settings and files have them."""
+    """The keys that callers send, and those that manage, as settings and files have them."""
 
     def __init__(self, settings: Settings) -> None:
         """Read all of them.
@@ -105,13 +111,24 @@ class KeyStore:
             ServeError: a setting or a file of keys cannot be used.
         """
         self.callers = KeyRing(settings.key_requests_per_second)
-        self.files: list[KeyFile] = []
+        self.managers = KeyRing()
         self._from_setting = _listed(settings)
+        self._callers_file: KeyFile | None = None
+        self._managers_file: KeyFile | None = None
         if settings.api_keys_file is not None:
-            self.files.append(
-                KeyFile("api_keys_file", settings.api_keys_file, self._check_beside_setting)
+            self._callers_file = KeyFile(
+                "api_keys_file", settings.api_keys_file, self._check_callers
+            )
+        if settings.management_keys_file is not None:
+            self._managers_file = KeyFile(
+                "management_keys_file", settings.management_keys_file, self._check_managers
             )
         self.take_over()
+
+    @property
+    def files(self) -> list[KeyFile]:
+        """The files that there are."""
+        return [file for file in (self._callers_file, self._managers_file) if file is not None]
 
     def poll(self) -> bool:
         """Read the files again; whether there are other keys to take over."""
@@ -120,12 +137,19 @@ class KeyStore:
 
     def take_over(self) -> None:
         """Have the keys that the last `poll` found count, in the thread that looks keys up."""
-        lines = list(self._from_setting)
-        for file in self.files:
-            lines += file.lines
-        self.callers.replace(lines)
+        self.callers.replace([*self._from_setting, *_lines_of(self._callers_file)])
+        self.managers.replace(_lines_of(self._managers_file))
 
-    def _check_beside_setting(self, lines: list[KeyLine]) -> None:
+    def _check_managers(self, lines: list[KeyLine]) -> None:
+        for line in lines:
+            if line.was_plain:
+                raise KeysError(f"has a key as it is ({line.name[6:]}); {HOW_TO_MANAGE}")
+            if line.rate != Rate():
+                raise KeysError(f"gives {line.name} a rate, which keys that manage have none of")
+        _require_apart(lines, [*self._from_setting, *_lines_of(self._callers_file)])
+
+    def _check_callers(self, lines: list[KeyLine]) -> None:
+        _require_apart(lines, _lines_of(self._managers_file))
         rates = {line.name: line.rate for line in self._from_setting}
         for line in lines:
             if rates.get(line.name, line.rate) != line.rate:
@@ -133,6 +157,20 @@ class KeyStore:
                     f"gives {line.name} another rate than {variable('api_keys')} does; all keys "
                     "of a name share one"
                 )
+
+
+def _lines_of(file: KeyFile | None) -> list[KeyLine]:
+    return file.lines if file is not None else []
+
+
+def _require_apart(lines: list[KeyLine], others: list[KeyLine]) -> None:
+    names = {line.digest: line.name for line in others}
+    for line in lines:
+        if line.digest in names:
+            raise KeysError(
+                f"has the key of {line.name}, which is also {names[line.digest]}'s: no key may "
+                "both manage and ask for answers; make another for one of them"
+            )
 
 
 def _listed(settings: Settings) -> list[KeyLine]:

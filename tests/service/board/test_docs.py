@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from service.keys.line import line_of
 from tests.service.board.conftest import Browser
 from tests.service.conftest import StartService
+from tests.service.keys.test_store import write
 
 
 def test_the_documentation_runs_under_its_policy(
@@ -22,3 +26,18 @@ def test_the_documentation_runs_under_its_policy(
     assert "200" in shown
     assert browser.complaints() == []
     assert all(address.startswith((url, "data:")) for address in browser.fetched())
+
+
+def test_closed_pages_have_the_browser_ask_for_the_key(
+    browser: Browser, start_service: StartService, tmp_path: Path
+) -> None:
+    managers = write(tmp_path / "managers", line_of("root", "m"))
+    service = start_service(management_keys_file=managers, closed_pages=("board", "docs"))
+    browser.open(service.url)
+    assert not browser.texts("#models")
+    # What a person types into the browser's own box; kept for the address from then on.
+    browser.open(service.url.replace("//", "//x:m@"))
+    browser.open(service.url)
+    browser.until(lambda: browser.texts("#models tbody th"))
+    browser.open(f"{service.url}/docs")
+    browser.until(lambda: browser.texts(".opblock-summary-path"))

@@ -93,3 +93,10 @@ def test_a_file_that_cannot_be_converted_is_named(tmp_path: Path) -> None:
     result = keys("convert", str(tmp_path / "keys"))
     assert result.exit_code == 1
     assert f"{tmp_path / 'keys'}: cannot be read" in result.stderr
+
+
+def test_a_key_that_manages_is_told_apart() -> None:
+    result = keys("new", "root", "--management")
+    assert result.stdout.startswith("key   sub50_manage_")
+    assert "SUB50_MANAGEMENT_KEYS_FILE" in result.stderr
+    assert "has no rate" in keys("new", "root", "--management", "--rate", "5").stderr

@@ -160,3 +160,55 @@ def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "keys", 0o600)
     with pytest.raises(ServeError, match="is no file"):
         store_of(tmp_path / "keys")
+
+
+def managed(callers: Path, managers: Path, **settings: Any) -> KeyStore:
+    return KeyStore(Settings(api_keys_file=callers, management_keys_file=managers, **settings))
+
+
+def test_the_two_kinds_of_keys_open_only_their_own(tmp_path: Path) -> None:
+    callers = write(tmp_path / "callers", line_of("ana", "a"))
+    managers = write(tmp_path / "managers", line_of("root", "m"))
+    store = managed(callers, managers)
+    assert opens(store, "a", "m") == [True, False]
+    assert store.callers.names == {"ana"}
+    assert store.managers.names == {"root"}
+    assert store.managers.find("a") is None
+    write(managers, line_of("root", "n"))
+    assert settle(store)
+    assert store.managers.find("m") is None
+    assert store.managers.find("n") is not None
+    assert opens(store, "a") == [True]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (("hunter2",), "has a key as it is (line-1); `sub50 keys new NAME --management`"),
+        ((line_of("root", "m", "rate=1"),), "gives root a rate"),
+        ((line_of("root", "a"),), "has the key of root, which is also ana's"),
+        ((line_of("root", "b"),), "has the key of root, which is also bob's"),
+    ],
+)
+def test_keys_that_cannot_manage(tmp_path: Path, lines: tuple[str, ...], told: str) -> None:
+    callers = write(tmp_path / "callers", line_of("ana", "a"))
+    managers = write(tmp_path / "managers", *lines)
+    with pytest.raises(ServeError) as caught:
+        managed(callers, managers, api_keys=[line_of("bob", "b")])
+    assert "setting management_keys_file (SUB50_MANAGEMENT_KEYS_FILE)" in str(caught.value)
+    assert told in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_no_key_comes_to_manage_and_ask_by_a_change(tmp_path: Path) -> None:
+    callers = write(tmp_path / "callers", line_of("ana", "a"))
+    managers = write(tmp_path / "managers", line_of("root", "m"))
+    store = managed(callers, managers)
+    write(callers, line_of("ana", "a"), line_of("eve", "m"))
+    assert not settle(store)
+    assert "has the key of eve, which is also root's" in store.files[0].fault
+    write(managers, line_of("root", "m"), line_of("eve", "a"))
+    assert not settle(store)
+    assert "has the key of eve, which is also ana's" in store.files[1].fault
+    assert store.callers.find("m") is None
+    assert store.managers.find("a") is None
