@@ -46,8 +46,10 @@ def restricted(objects: list[Object]) -> list[str]:
         if any(pod.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")):
             found.append(f"{name(each)} shares the node's namespaces")
         for volume in pod.get("volumes", []):
-            if volume.keys() - {"name", "emptyDir", "configMap"}:
+            if volume.keys() - {"name", "emptyDir", "configMap", "secret"}:
                 found.append(f"{name(each)} mounts {volume['name']}, neither scratch nor settings")
+            if volume.get("secret", {"defaultMode": 0}).get("defaultMode", 0o644) & 0o337:
+                found.append(f"others may read the secret {volume['name']}, or change it")
         for container in containers_of(each):
             own = container.get("securityContext", {})
             if own.get("runAsUser", 1) == 0 or own.get("runAsNonRoot") is False:

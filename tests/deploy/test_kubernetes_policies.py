@@ -111,6 +111,7 @@ BREAKS: list[tuple[str, Change]] = [
     ("restricted", pod(lambda each: each["securityContext"].pop("seccompProfile"))),
     ("restricted", pod(lambda each: each.update(hostNetwork=True))),
     ("restricted", pod(lambda each: each["volumes"].append({"name": "n", "hostPath": {}}))),
+    ("restricted", pod(lambda each: each["volumes"].append({"name": "n", "secret": {}}))),
     ("restricted", security(runAsUser=0)),
     ("restricted", security(allowPrivilegeEscalation=True)),
     ("restricted", security(capabilities={"drop": ["ALL"], "add": ["NET_ADMIN"]})),
