@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev setup-train run test test-train lint loadtest engines peers clean
-.PHONY: prove-image lock sbom audit licences chaos soak
+.PHONY: prove-image lock sbom audit licences chaos soak fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ chaos: setup ## break the service in every way under load; writes RELIABILITY.md
 
 soak: setup $(VENV)/loadtest.done ## an hour at 70 % of the capacity: does anything grow? (SOAK_OPTIONS)
 	$(BIN)/python -m chaos.soak --write $(SOAK_OPTIONS)
+
+fuzz: setup-dev ## hostile input by the tens of thousands; writes RELIABILITY.md (FUZZ_OPTIONS)
+	$(BIN)/python -m fuzz --write $(FUZZ_OPTIONS)
 
 prove-image: $(VENV)/dev.done ## carry the Dockerfile out and run what it makes (root, mmdebstrap)
 	REQUIRE_IMAGE=1 $(BIN)/python -m pytest -m image $(PYTEST_OPTIONS)
