@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +10,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from chaos.drain import NAME, run_drains
 from chaos.errors import ChaosError
 from chaos.faults import all_faults
 from chaos.row import Row
 from chaos.stack import ROOT
-from chaos.table import markdown, terminal, write_section
+from chaos.table import markdown, read_section, terminal, write_section
 from chaos.trial import Conditions, run_trial
 from loadtest.stack import sigterm_exits
 
@@ -37,10 +37,10 @@ def main(
     show: Annotated[bool, typer.Option("--list", help="Name the faults, and do nothing.")] = False,
 ) -> None:
     """Break a service of the project's own engines under load, one fault after another."""
-    faults = all_faults()
+    faults = {NAME: run_drains.__doc__, **{n: f.__doc__ for n, f in all_faults().items()}}
     if show:
-        for name, fault in faults.items():
-            typer.echo(f"{name:20} {(fault.__doc__ or '').splitlines()[0]}")
+        for name, description in faults.items():
+            typer.echo(f"{name:20} {(description or '').splitlines()[0]}")
         return
     unknown = sorted(set(names or ()) - set(faults))
     if unknown:
@@ -56,13 +56,17 @@ def main(
         raise typer.Exit(1) from None
     Console(width=max(TABLE_WIDTH, console.width)).print(terminal(rows))
     if write:
-        write_section(RELIABILITY, SECTION, _dated(rows, names or (), conditions))
+        table = markdown(rows, _measured(conditions), read_section(RELIABILITY, SECTION))
+        write_section(RELIABILITY, SECTION, table)
 
 
 def _run(name: str, conditions: Conditions) -> Row:
     console.print(f"{name} …")
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        row = run_trial(all_faults()[name], conditions, Path(folder))
+        if name == NAME:
+            row = run_drains(conditions, Path(folder))
+        else:
+            row = run_trial(all_faults()[name], conditions, Path(folder))
     for why, count in row.failures[:5]:
         console.print(f"  {count} × {why}", markup=False)
     for path in row.left:
@@ -70,17 +74,11 @@ def _run(name: str, conditions: Conditions) -> Row:
     return row
 
 
-def _dated(rows: Sequence[Row], names: Sequence[str], conditions: Conditions) -> str:
+def _measured(conditions: Conditions) -> str:
+    """When and how, for the table."""
     today = datetime.now(UTC).date().isoformat()
-    command = [
-        "python -m chaos",
-        *names,
-        f"--rate {conditions.rate_per_second:g}",
-        f"--before {conditions.before_seconds:g}",
-        f"--seconds {conditions.after_seconds:g}",
-        "--write",
-    ]
-    return f"{today}, `{' '.join(command)}`:\n\n{markdown(rows)}"
+    rate, before = conditions.rate_per_second, conditions.before_seconds
+    return f"{today}, {rate:g}/s, {before:g} s before and {conditions.after_seconds:g} s after"
 
 
 if __name__ == "__main__":

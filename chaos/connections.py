@@ -100,10 +100,14 @@ class _Connection(asyncio.Protocol):
 
 
 class Connections:
-    """As many connections to one address as are needed; the one used last is used next."""
+    """As many connections to one address as are needed; the one used last is used next.
 
-    def __init__(self, host: str, port: int) -> None:
+    They come from `source`, an address of this machine; None is any.
+    """
+
+    def __init__(self, host: str, port: int, source: str | None = None) -> None:
         self._address = (host, port)
+        self._source = None if source is None else (source, 0)
         self._idle: list[_Connection] = []
 
     async def exchange(self, request: bytes) -> Answer:
@@ -140,7 +144,7 @@ class Connections:
     async def _connect(self) -> _Connection:
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                _Connection, *self._address
+                _Connection, *self._address, local_addr=self._source
             )
         except OSError as error:
             raise Broken(f"cannot connect: {type(error).__name__}") from error

@@ -28,6 +28,7 @@ class Outcome(Enum):
     RIGHT = "right"
     WRONG = "wrong"
     REFUSED = "refused"
+    LATE = "late"
     FAILED = "failed"
 
 
@@ -72,6 +73,11 @@ class Load:
         self._connections = connections
         self._rate = rate_per_second
         self._seed = seed
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Send no more; `run` returns once the last answers have come."""
+        self._stopped = True
 
     @property
     def under_way(self) -> list[Sent]:
@@ -85,6 +91,8 @@ class Load:
         async with asyncio.TaskGroup() as tasks:
             for number, due_us in enumerate(schedule.tolist()):
                 await asyncio.sleep(max(0.0, origin + due_us / 1e6 - time.monotonic()))
+                if self._stopped:
+                    break
                 question = self._questions[number % len(self._questions)]
                 sent = Sent(time.monotonic())
                 self.sent.append(sent)
@@ -107,8 +115,11 @@ def judge(question: Question, answer: Answer) -> Outcome:
     """What an answer is worth."""
     if answer.status == 200:
         return Outcome.RIGHT if question.is_right(answer.content) else Outcome.WRONG
-    refused = answer.status in REFUSALS and is_problem(answer)
-    return Outcome.REFUSED if refused else Outcome.FAILED
+    if not is_problem(answer):
+        return Outcome.FAILED
+    if answer.status == 504:
+        return Outcome.LATE
+    return Outcome.REFUSED if answer.status in REFUSALS else Outcome.FAILED
 
 
 def is_problem(answer: Answer) -> bool:
@@ -126,4 +137,7 @@ def why_of(outcome: Outcome, answer: Answer) -> str:
     """For people; empty for a right answer."""
     if outcome is Outcome.RIGHT:
         return ""
+    if is_problem(answer):
+        body = json.loads(answer.content)
+        return f"{answer.status}: {body.get('detail')}"  # without what differs each time
     return f"{answer.status}: {answer.content[:200].decode(errors='replace')}"

@@ -58,26 +58,39 @@ def _same(one: object, other: object) -> bool:
     return one == other
 
 
+def unlearned(host: str, port: int, seed: int = 1) -> list[Question]:
+    """The requests alone, for whom answers are of no interest."""
+    return [
+        Question(model, _request(host, port, route, body), ())
+        for model, route, body in _bodies(seed)
+    ]
+
+
 def learn(host: str, port: int, seed: int = 1) -> list[Question]:
     """Ask a service that is whole, and keep its answers.
 
     Raises:
         ChaosError: it does not answer all of them.
     """
-    source = random.Random(seed)
-    questions = []
     connection = http.client.HTTPConnection(host, port, timeout=PATIENT_MS / 1000)
     try:
-        for model, route, kind, count in SHARES:
-            for _ in range(count):
-                body = json.dumps({"input": make_text(kind, source), "model": model}).encode()
-                questions.append(_learned(connection, model, route, body))
+        return [_learned(connection, *each) for each in _bodies(seed)]
     except (OSError, http.client.HTTPException) as error:
         raise ChaosError(f"the service gives no answers to learn: {error!r}") from error
     finally:
         connection.close()
-    source.shuffle(questions)
-    return questions
+
+
+def _bodies(seed: int) -> list[tuple[str, str, bytes]]:
+    """Model, route and body of each, in an order drawn by chance."""
+    source = random.Random(seed)
+    bodies = [
+        (model, route, json.dumps({"input": make_text(kind, source), "model": model}).encode())
+        for model, route, kind, count in SHARES
+        for _ in range(count)
+    ]
+    source.shuffle(bodies)
+    return bodies
 
 
 def _learned(
@@ -89,11 +102,15 @@ def _learned(
     content = response.read()
     if response.status != http.client.OK:
         raise ChaosError(f"a whole service answers {response.status}: {content[:300]!r}")
+    request = _request(connection.host, connection.port, route, body)
+    return Question(model, request, json.loads(content)["results"])
+
+
+def _request(host: str, port: int, route: str, body: bytes) -> bytes:
     lines = [
         f"POST {route} HTTP/1.1",
-        f"Host: {connection.host}:{connection.port}",
+        f"Host: {host}:{port}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
     ]
-    request = "\r\n".join([*lines, "", ""]).encode() + body
-    return Question(model, request, json.loads(content)["results"])
+    return "\r\n".join([*lines, "", ""]).encode() + body

@@ -14,7 +14,7 @@ class Row:
     """What became of a trial.
 
     Attributes:
-        sent, right, wrong, refused, failed: requests; they add up.
+        sent, right, wrong, refused, late, failed: requests; they add up. Late is a 504.
         in_flight: those under way when the fault struck, and of these the ones that failed.
         notice_seconds: from the strike to the first /readyz that was no 200; None where all were.
         recover_seconds: from the strike, or the mending, until it is ready and answers rightly, and
@@ -30,6 +30,7 @@ class Row:
     right: int
     wrong: int
     refused: int
+    late: int
     failed: int
     in_flight: int
     in_flight_failed: int
@@ -44,7 +45,7 @@ class Row:
 def recovered_at(sent: Sequence[Sent], struck: float, ready_again: float | None) -> float | None:
     """When it is ready again and a request was answered rightly after the last that failed.
 
-    A 429 is no sign of a fault: every service at work gives some. A 503 is.
+    A 429 or 504 is no sign of a fault: every service at work gives some. A 503 is.
     """
     if ready_again is None:
         return None
@@ -86,6 +87,7 @@ def row_of(
         right=outcomes[Outcome.RIGHT],
         wrong=outcomes[Outcome.WRONG],
         refused=outcomes[Outcome.REFUSED],
+        late=outcomes[Outcome.LATE],
         failed=outcomes[Outcome.FAILED],
         in_flight=len(in_flight),
         in_flight_failed=sum(each.outcome is Outcome.FAILED for each in in_flight),

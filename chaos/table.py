@@ -16,6 +16,7 @@ COLUMNS = (
     "right",
     "wrong",
     "refused",
+    "late",
     "failed",
     "in flight (failed)",
     "s to notice",
@@ -34,6 +35,7 @@ def cells(row: Row) -> list[str]:
         f"{row.right:,}",
         f"{row.wrong:,}",
         f"{row.refused:,}",
+        f"{row.late:,}",
         f"{row.failed:,}",
         f"{row.in_flight} ({row.in_flight_failed})",
         _seconds(row.notice_seconds),
@@ -62,10 +64,32 @@ def terminal(rows: Sequence[Row]) -> Table:
     return table
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """For RELIABILITY.md."""
-    lines = [COLUMNS, ("---", *["---:"] * (len(COLUMNS) - 1)), *map(cells, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def markdown(rows: Sequence[Row], measured: str, before: str = "") -> str:
+    """For RELIABILITY.md: `measured` says when and how, in the last column.
+
+    Rows of `before`, an earlier such table, stay where their fault was not tried again.
+    """
+    head = [(*COLUMNS, "measured"), ("---", *["---:"] * (len(COLUMNS) - 1), "---")]
+    lines = [_line(each) for each in (*head, *((*cells(row), measured) for row in rows))]
+    again = {_fault_of(line) for line in lines}
+    old = before.strip().splitlines()
+    kept = old[2:] if old[:1] == lines[:1] else []  # else its columns were others
+    found = [line for line in kept if _fault_of(line) not in again] + lines[2:]
+    return "\n".join([*lines[:2], *sorted(found)])
+
+
+def _line(values: Sequence[str]) -> str:
+    return f"| {' | '.join(values)} |"
+
+
+def _fault_of(line: str) -> str:
+    return line.split(" | ")[0]
+
+
+def read_section(path: Path, section: str) -> str:
+    """What is between the two comments; empty where they are not there."""
+    text = path.read_text(encoding="utf-8")
+    return text.partition(f"<!-- {section} -->\n")[2].partition(f"<!-- end of {section} -->")[0]
 
 
 def write_section(path: Path, section: str, text: str) -> None:

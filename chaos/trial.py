@@ -43,6 +43,11 @@ class Strike:
     struck: float = float("inf")
     mended: float = float("inf")
 
+    @classmethod
+    def now(cls) -> Strike:
+        """One that strikes at this moment."""
+        return cls(struck=time.monotonic())
+
 
 def run_trial(fault: Fault, conditions: Conditions, folder: Path) -> Row:
     """Start a service in `folder`, break it under load, stop it, and count.
@@ -94,7 +99,7 @@ async def _measure(
 
 
 async def _strike(fault: Fault, stack: Stack) -> Strike:
-    strike = Strike(struck=time.monotonic())
+    strike = Strike.now()
     await asyncio.to_thread(fault.strike, stack)
     await asyncio.sleep(fault.held_seconds)
     await asyncio.to_thread(fault.mend, stack)

@@ -54,13 +54,14 @@ def test_a_200_is_right_where_its_results_are(content: bytes, outcome: Outcome) 
     [
         (problem(429), Outcome.REFUSED),
         (problem(503), Outcome.REFUSED),
-        (problem(504), Outcome.FAILED),
+        (problem(504), Outcome.LATE),
         (problem(500), Outcome.FAILED),
         (problem(503, {"status": 429}), Outcome.FAILED),
         (problem(503, {"type": "about:blank"}), Outcome.FAILED),
         (problem(503, {"type": 7}), Outcome.FAILED),
         (Answer(503, {"content-type": "text/plain"}, b"no"), Outcome.FAILED),
         (Answer(404, {}, b""), Outcome.FAILED),
+        (Answer(504, {}, b"from a proxy"), Outcome.FAILED),
     ],
 )
 def test_only_429_and_503_as_documented_are_refusals(answer: Answer, outcome: Outcome) -> None:
@@ -105,3 +106,20 @@ def test_in_time_is_right_and_within_the_promise() -> None:
     assert not Sent(1.0, 1.06, Outcome.RIGHT).in_time
     assert not Sent(1.0, 1.01, Outcome.REFUSED).in_time
     assert not Sent(1.0).in_time
+
+
+def test_a_load_that_is_stopped_sends_no_more_and_waits_for_answers() -> None:
+    async def run() -> list[Sent]:
+        async with serving(lambda _: reply(200, right())) as (port, _):
+            connections = Connections("127.0.0.1", port)
+            load = Load([QUESTION], lambda: connections, 60)
+            sending = asyncio.create_task(load.run(60))
+            await asyncio.sleep(0.3)
+            load.stop()
+            await asyncio.wait_for(sending, 2)
+            connections.close()
+            return load.sent
+
+    sent = asyncio.run(run())
+    assert 0 < len(sent) < 60
+    assert all(each.ended for each in sent)

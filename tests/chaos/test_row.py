@@ -31,10 +31,12 @@ def test_outcomes_add_up_and_those_in_flight_are_told_apart() -> None:
         sent(9.9, 0.2, Outcome.FAILED, why="closed"),
         sent(9.95, 0.2, Outcome.REFUSED, 503),
         sent(10.1, 0.1, Outcome.FAILED, why="closed"),
+        sent(10.1, 0.1, Outcome.LATE, 504),
         sent(10.2, 0.1, Outcome.WRONG, 200, "200: …"),
         right(11.0),
     )
-    assert (row.sent, row.right, row.wrong, row.refused, row.failed) == (6, 2, 1, 1, 2)
+    assert (row.sent, row.right, row.wrong, row.refused) == (7, 2, 1, 1)
+    assert (row.late, row.failed) == (1, 2)
     assert (row.in_flight, row.in_flight_failed) == (2, 1)
     assert row.failures == [("closed", 2), ("200: …", 1)]
 
@@ -47,6 +49,7 @@ def test_outcomes_add_up_and_those_in_flight_are_told_apart() -> None:
         # 503 counts, 429 does not.
         ([sent(10.0, 0.5, Outcome.REFUSED, 503), right(11.0, 0.5)], STRUCK, 1.5),
         ([sent(10.0, 0.5, Outcome.REFUSED, 429), right(11.0, 0.5)], STRUCK, 0.0),
+        ([sent(10.0, 0.5, Outcome.LATE, 504), right(11.0, 0.5)], STRUCK, 0.0),
         # Readiness comes later than answers.
         ([sent(10.5, 0.5, Outcome.FAILED), right(11.0)], 13.0, 3.0),
         # It never came back, or answered nothing since.
