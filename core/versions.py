@@ -82,8 +82,8 @@ def read_served(folder: Path) -> Served | None:
         return None
     except (OSError, ValidationError) as error:
         raise VersionError(
-            f"{path} does not say which version is served ({error}); remove it to serve the "
-            f'newest, or write {{"version": "1"}}'
+            f"{path} does not say which version is served ({what_is_wrong(error)}); remove it "
+            f'to serve the newest, or write {{"version": "1"}}'
         ) from error
 
 
@@ -148,8 +148,10 @@ def whole_card(version: Path) -> EngineCard:
             raise VersionError(f"model {version.parent.name!r} lacks {version / name}")
     try:
         card = read_card(version)
-    except ValidationError as error:
-        raise VersionError(f"{version / CARD_FILE} is not a card: {error}") from error
+    except (OSError, ValidationError) as error:
+        raise VersionError(
+            f"{version / CARD_FILE} is not a card: {what_is_wrong(error)}"
+        ) from error
     if card.name != version.parent.name:
         raise VersionError(f"{version / CARD_FILE} is the card of {card.name!r}")
     if card.version != version.name:
@@ -158,6 +160,15 @@ def whole_card(version: Path) -> EngineCard:
             f"version {version.name}"
         )
     return card
+
+
+def what_is_wrong(error: OSError | ValidationError) -> str:
+    """Why a file cannot be used, on one line; of several things the first."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(map(str, first["loc"]))
+    return f"{field}: {first['msg']}" if field else first["msg"]
 
 
 def conflicts(served: EngineCard, candidate: EngineCard, force: bool = False) -> list[str]:
