@@ -65,16 +65,21 @@ def card(name: str, **changes: Any) -> EngineCard:
 def write_model(repository: Path, model_card: EngineCard) -> Path:
     """A model folder as the service reads it, with an empty engine. Returns the version."""
     version = repository / model_card.name / model_card.version
-    _write_files(version, b"")
+    _write_files(version, empty_engine(b""))
     (version.parent / "config.pbtxt").write_text(f'name: "{model_card.name}"\n')
     tokenizer_sha256 = file_sha256(version / "tokenizer.json")
     write_card(model_card.model_copy(update={"tokenizer_sha256": tokenizer_sha256}), version)
     return version
 
 
-def write_version(version: Path, model_card: EngineCard, engine: bytes = b"") -> None:
-    """A version folder that can be promoted: its card has the checksums of its files."""
-    _write_files(version, engine)
+def write_version(
+    version: Path, model_card: EngineCard, mark: bytes = b"", engine: bytes | None = None
+) -> None:
+    """A version folder that can be promoted: its card has the checksums of its files.
+
+    Its engine is `engine`, a whole ONNX file, or else an empty one with that mark.
+    """
+    _write_files(version, empty_engine(mark) if engine is None else engine)
     sums = {
         "engine_sha256": file_sha256(version / "model.onnx"),
         "tokenizer_sha256": file_sha256(version / "tokenizer.json"),
@@ -90,5 +95,5 @@ def empty_engine(mark: bytes) -> bytes:
 
 def _write_files(version: Path, engine: bytes) -> None:
     version.mkdir(parents=True)
-    (version / "model.onnx").write_bytes(empty_engine(engine))
+    (version / "model.onnx").write_bytes(engine)
     write_tokenizer(version / "tokenizer.json")

@@ -33,7 +33,7 @@ def source(tmp_path: Path) -> Path:
     for name in ("sentiment", "topics"):
         labels = CATALOG[name].labels
         write_model_files(CATALOG[name], folder)
-        write_version(folder / name / "1", card(name, labels=list(labels)), engine=name.encode())
+        write_version(folder / name / "1", card(name, labels=list(labels)), mark=name.encode())
     return folder
 
 
@@ -68,7 +68,7 @@ def test_sha256sum_reads_the_list(source: Path, checksums: Path) -> None:
 
 
 def test_only_the_version_that_serves_is_delivered(source: Path, destination: Path) -> None:
-    write_version(source / "sentiment" / "2", card("sentiment", version="2"), engine=b"newer")
+    write_version(source / "sentiment" / "2", card("sentiment", version="2"), mark=b"newer")
     write_served(source / "sentiment", Served(version="1"))
     deliver(source, destination, None, Fit())
     assert not (destination / "sentiment" / "2").exists()
@@ -95,7 +95,7 @@ def test_a_corrupted_engine_is_not_delivered(source: Path, destination: Path) ->
 def rebuilt(source: Path) -> None:
     """Another engine, with a card that vouches for it."""
     shutil.rmtree(source / "sentiment" / "1")
-    write_version(source / "sentiment" / "1", card("sentiment"), engine=b"evil")
+    write_version(source / "sentiment" / "1", card("sentiment"), mark=b"evil")
 
 
 def another_model(source: Path) -> None:

@@ -17,7 +17,6 @@ from engines.catalog import CATALOG
 from engines.errors import EngineError
 from engines.model_config import write_model_files
 from engines.promote import promote, rollback
-from engines.tune import card_of
 from service.cli import app
 from tests.tiny import card, empty_engine, write_version
 
@@ -35,7 +34,7 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def candidate(tmp_path: Path) -> Path:
-    write_version(tmp_path / "made" / "1", card("sentiment"), engine=b"better")
+    write_version(tmp_path / "made" / "1", card("sentiment"), mark=b"better")
     return tmp_path / "made" / "1"
 
 
@@ -181,9 +180,3 @@ def test_the_command_says_what_happened(repository: Path, candidate: Path) -> No
     assert "versions there: 1, 2" in failed.stderr
     assert runner.invoke(app, ["engines", "rollback", "sentiment", *options]).exit_code == 0
     assert runner.invoke(app, ["engines", "rollback", "sentiment", *options]).exit_code == 1
-
-
-def test_tuning_knows_only_what_was_built(repository: Path, candidate: Path) -> None:
-    promote("sentiment", str(candidate), repository)
-    with pytest.raises(EngineError, match="version 2 of sentiment is served"):
-        card_of(CATALOG["sentiment"], repository)

@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def candidate(tmp_path: Path) -> Path:
-    write_version(tmp_path / "made", card("sentiment", description="the new one"), engine=b"new")
+    write_version(tmp_path / "made", card("sentiment", description="the new one"), mark=b"new")
     return tmp_path / "made"
 
 

@@ -70,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def candidate(tmp_path: Path, folder: Path) -> Path:
-    write_version(tmp_path / "made", card("sentiment"), engine=b"new")
+    write_version(tmp_path / "made", card("sentiment"), mark=b"new")
     return tmp_path / "made"
 
 
@@ -210,7 +210,7 @@ def test_without_a_service_it_says_what_it_needs(folder: Path, candidate: Path) 
 def test_another_tokenizer_is_told_before_anything_is_loaded(
     service: Service, folder: Path, tmp_path: Path
 ) -> None:
-    write_version(tmp_path / "other", card("sentiment", max_tokens=128), engine=b"new")
+    write_version(tmp_path / "other", card("sentiment", max_tokens=128), mark=b"new")
     with pytest.raises(EngineError, match="Promote it without --shadow"):
         promoted(folder, tmp_path / "other")
     assert service.triton.loads == []

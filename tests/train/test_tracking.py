@@ -170,7 +170,7 @@ def test_the_revision_is_that_of_the_checkout(tmp_path: Path) -> None:
 
 def promoted(repository: Path, version: str, **checksums: Any) -> None:
     made = card("mood", version=version, **checksums)
-    write_version(repository / "mood" / version, made, engine=version.encode())
+    write_version(repository / "mood" / version, made, mark=version.encode())
     write_served(repository / "mood", Served(version=version))
 
 
