@@ -23,8 +23,9 @@ from engines.model_config import write_model_files
 from engines.promote import promote
 from service.errors import PromotionError, ServeError
 from service.models import ModelCatalog
+from service.triton.allowed import refused_folders
 from service.triton.loader import VersionLoader
-from service.triton.repository import check_repository
+from service.triton.repository import check_repository, embedded_config
 from tests.service.triton.conftest import import_backend, load_model
 from tests.tiny import card, write_version
 from tests.tiny_models import tiny_engine, write_own_card, write_tiny_model
@@ -150,7 +151,8 @@ def test_a_version_beside_code_is_not_loaded(repository: Path) -> None:
     (repository / "sentiment" / "triton_python_backend_stub").write_text("#!/bin/sh\n")
 
     async def keep() -> None:
-        loader = VersionLoader("127.0.0.1:1", (), {"sentiment": "{}"}, repository=repository)
+        configs = {"sentiment": embedded_config(repository / "sentiment")}
+        loader = VersionLoader("127.0.0.1:1", (), configs, repository=repository)
         try:
             await loader.keep("sentiment", ["1"])
         finally:
@@ -158,6 +160,20 @@ def test_a_version_beside_code_is_not_loaded(repository: Path) -> None:
 
     with pytest.raises(PromotionError, match="triton_python_backend_stub is no file of an engine"):
         asyncio.run(keep())
+
+
+def test_code_that_came_since_the_start_keeps_a_model_from_being_loaded_anew(
+    repository: Path,
+) -> None:
+    configs = {"sentiment": embedded_config(repository / "sentiment", ["1"])}
+    assert refused_folders(repository, configs) == {}
+    stub = repository / "sentiment" / "triton_python_backend_stub"
+    stub.write_text("#!/bin/sh\n")
+    assert str(stub) in refused_folders(repository, configs)["sentiment"]
+    stub.rename(repository / "sentiment" / "1" / "libtriton_onnxruntime.so")
+    assert "libtriton_onnxruntime.so" in refused_folders(repository, configs)["sentiment"]
+    shutil.rmtree(repository / "sentiment" / "1")
+    assert "sentiment/1" in refused_folders(repository, configs)["sentiment"]
 
 
 def test_no_module_unpickles() -> None:

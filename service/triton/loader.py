@@ -9,15 +9,15 @@ one cannot be loaded, all stays as it was
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from service.errors import PromotionError, ServeError
-from service.triton.allowed import check_files
+from service.errors import PromotionError
+from service.triton.allowed import refused_folders
 from service.triton.backends import sub50_aside
 from service.triton.client import CHANNEL_OPTIONS
 from service.triton.reasons import plain_reason
@@ -71,7 +71,10 @@ class VersionLoader:
                 loaded before still are.
         """
         config = with_versions(self._configs[model], list(versions))
-        await asyncio.to_thread(self._check, model, sorted(versions, key=int))
+        if self._repository is not None:
+            refused = await asyncio.to_thread(refused_folders, self._repository, {model: config})
+            if refused:
+                raise PromotionError(refused[model])
         request = service_pb2.RepositoryModelLoadRequest(model_name=model)
         request.parameters["config"].string_param = config
         try:
@@ -85,17 +88,6 @@ class VersionLoader:
             raise PromotionError(
                 f"Triton cannot load version {told} of {model} side by side: {reason}"
             ) from error
-
-    def _check(self, model: str, versions: Sequence[str]) -> None:
-        """Raise PromotionError if a folder holds what Triton could run beside the engine."""
-        if self._repository is None:
-            return
-        folder = self._repository / model
-        try:
-            for version in versions:
-                check_files(folder, folder / version)
-        except (ServeError, OSError) as error:
-            raise PromotionError(str(error)) from error
 
     @contextmanager
     def _aside(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from service.errors import ServeError
 from service.triton import supervised, supervisor
+from service.triton.allowed import refused_folders
 from service.triton.command import (
     ADDRESS,
     CONTROL_METADATA_KEY,
@@ -247,7 +248,9 @@ class EmbeddedTriton:
     ) -> dict[str, str]:
         """Load models and have each answer one request; returns the reasons of those that fail."""
         remaining_seconds = min(max(deadline - time.monotonic(), 0), LONGEST_LOAD_SECONDS)
-        reasons = probe.load(configs, self.control_metadata, remaining_seconds)
+        reasons = refused_folders(self.repository, configs)
+        allowed = {model: config for model, config in configs.items() if model not in reasons}
+        reasons |= probe.load(allowed, self.control_metadata, remaining_seconds)
         for model in configs:
             reason = None if model in reasons else probe.first_answer(model)
             if reason is not None:
