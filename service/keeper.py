@@ -31,6 +31,7 @@ from service.watch import Served
 log = logging.getLogger("sub50.triton")
 ResultT = TypeVar("ResultT")
 
+REASONS = ("triton_died", "model_died", "supervisor_died", "hung", "start_failed")
 # Before each start, by how many came before it without one that stayed.
 PAUSES_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 STAYED_SECONDS = 10.0
@@ -83,6 +84,8 @@ class TritonKeeper:
         self._served = served
         self._connect = connect
         self._metrics = metrics
+        for reason in REASONS:  # from 0 on, or the first of each would not count as an increase
+            metrics.triton_restarts.labels(reason)
         self._started_at = time.monotonic()
         self._in_vain = 0
         # Models that are not loaded, each with why.

@@ -56,7 +56,8 @@ def readiness(stack: Stack) -> dict[str, Any]:
 def restarts(stack: Stack) -> dict[str, float]:
     lines = stack.get("/metrics").decode().splitlines()
     found = [line for line in lines if line.startswith("sub50_triton_restarts_total{")]
-    return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in found}
+    counts = {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in found}
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def in_flight(stack: Stack) -> float:
