@@ -58,7 +58,7 @@ def terminal(rows: Sequence[Row]) -> Table:
     """For people at a terminal."""
     table = Table()
     for number, column in enumerate(COLUMNS):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="right" if number else "left", no_wrap=not number)
     for row in rows:
         table.add_row(*cells(row))
     return table

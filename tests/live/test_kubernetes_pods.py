@@ -89,6 +89,8 @@ def start(container: Object, volume: Path, target: str, port: int) -> subprocess
         "SUB50_TRITON": target,
         # What it answers is looked at here, not how fast this machine is.
         "SUB50_INTERACTIVE_TIMEOUT_MS": "20000",
+        # No proxy has to notice that it ends.
+        "SUB50_DRAIN_SECONDS": "0",
     }
     command = [SUB50, *container["command"][1:]]
     variables = os.environ | environment(container) | here
