@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -172,17 +173,16 @@ def test_what_errors_say_leads_nowhere(service: Service) -> None:
     for triton in triton_of(service):
         os.kill(triton, signal.SIGSTOP)
     try:
-        until(lambda: service.ask("GET", "/readyz")[0] == 503, seconds=20)
-        bodies.append(service.ask("GET", "/readyz"))
+        until(lambda: bodies.append(service.ask("GET", "/readyz")) or bodies[-1][0] == 503)
         bodies.append(
             service.ask("POST", "/v1/classify", {"input": "x"}, **{"X-Request-Timeout-Ms": "500"})
         )
     finally:
         for triton in triton_of(service):
-            os.kill(triton, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # it was taken for dead, and brought back
+                os.kill(triton, signal.SIGCONT)
     assert {status for status, _, _ in bodies} >= {400, 404, 405, 422, 503}
-    for status, headers, body in bodies:
-        assert status >= 400
+    for _, headers, body in bodies:
         told = " ".join([*headers.values(), body.decode()])
         assert telling(told) == [], told
 
@@ -199,17 +199,18 @@ def telling(text: str) -> list[str]:
 
 
 def triton_of(service: Service) -> list[int]:
-    return [
-        pid
-        for pid in descendants_of(service.process.pid)
-        if Path(f"/proc/{pid}/comm").read_text().strip() == "tritonserver"
-    ]
+    found = []
+    for pid in descendants_of(service.process.pid):
+        with suppress(OSError):  # it ended meanwhile
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "tritonserver":
+                found.append(pid)
+    return found
 
 
 def test_other_users_of_the_machine_read_no_tokens(service: Service) -> None:
     """Regions of shared memory, through which requests go, and images of memory after a crash."""
-    assert service.regions
-    assert {oct(path.stat().st_mode & 0o777) for path in service.regions} == {"0o600"}
+    until(service.is_ready)
+    until(lambda: {path.stat().st_mode & 0o777 for path in service.regions} == {0o600}, seconds=2)
     processes = {service.process.pid, *descendants_of(service.process.pid)}
     assert len(triton_of(service)) == 1
     for pid in processes:
@@ -218,6 +219,7 @@ def test_other_users_of_the_machine_read_no_tokens(service: Service) -> None:
 
 
 def test_a_text_stands_nowhere(service: Service, collector: Collector) -> None:
+    until(service.is_ready)
     seen = ask_in_every_way(service)
     assert set(seen) >= {200, 400, 404, 413, 415, 422}
     hang_up(service)
