@@ -23,9 +23,8 @@ from engines.model_config import write_model_files
 from engines.promote import promote
 from service.errors import PromotionError, ServeError
 from service.models import ModelCatalog
-from service.triton.allowed import refused_folders
 from service.triton.loader import VersionLoader
-from service.triton.repository import check_repository, embedded_config
+from service.triton.repository import check_repository, embedded_config, refused_versions
 from tests.service.triton.conftest import import_backend, load_model
 from tests.tiny import card, write_version
 from tests.tiny_models import tiny_engine, write_own_card, write_tiny_model
@@ -162,18 +161,21 @@ def test_a_version_beside_code_is_not_loaded(repository: Path) -> None:
         asyncio.run(keep())
 
 
-def test_code_that_came_since_the_start_keeps_a_model_from_being_loaded_anew(
+def test_what_came_since_the_start_is_looked_at_when_a_model_is_loaded_anew(
     repository: Path,
 ) -> None:
     configs = {"sentiment": embedded_config(repository / "sentiment", ["1"])}
-    assert refused_folders(repository, configs) == {}
+    assert refused_versions(repository, configs) == {}
     stub = repository / "sentiment" / "triton_python_backend_stub"
     stub.write_text("#!/bin/sh\n")
-    assert str(stub) in refused_folders(repository, configs)["sentiment"]
+    assert str(stub) in refused_versions(repository, configs)["sentiment"]
     stub.rename(repository / "sentiment" / "1" / "libtriton_onnxruntime.so")
-    assert "libtriton_onnxruntime.so" in refused_folders(repository, configs)["sentiment"]
+    assert "libtriton_onnxruntime.so" in refused_versions(repository, configs)["sentiment"]
+    (repository / "sentiment" / "1" / "libtriton_onnxruntime.so").unlink()
+    make_foreign(repository / "sentiment" / "1")
+    assert "operator com.example.Exploit" in refused_versions(repository, configs)["sentiment"]
     shutil.rmtree(repository / "sentiment" / "1")
-    assert "sentiment/1" in refused_folders(repository, configs)["sentiment"]
+    assert "sentiment/1" in refused_versions(repository, configs)["sentiment"]
 
 
 def test_no_module_unpickles() -> None:

@@ -8,9 +8,8 @@ named here passes, and whatever a later Triton knows in addition does not.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -95,23 +94,6 @@ def check_files(model: Path, version: Path) -> None:
                     f"{path} is no file of an engine, and Triton may run what lies in a model's "
                     f"folder: move it elsewhere. Files may end in {', '.join(sorted(SUFFIXES))}."
                 )
-
-
-def refused_folders(repository: Path, configs: Mapping[str, str]) -> dict[str, str]:
-    """Why models may not be loaded from their folders, by name; asked whenever one is loaded.
-
-    Args:
-        repository: the folder with the models.
-        configs: what each is to be loaded with, as JSON that names its versions.
-    """
-    refused = {}
-    for name, config in configs.items():
-        try:
-            for version in json.loads(config)["version_policy"]["specific"]["versions"]:
-                check_files(repository / name, repository / name / str(version))
-        except (ServeError, OSError) as error:
-            refused[name] = str(error)
-    return refused
 
 
 def _refused_fields(message: Any, before: str = "") -> Iterable[str]:

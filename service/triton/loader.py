@@ -9,7 +9,7 @@ one cannot be loaded, all stays as it was
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,10 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from service.errors import PromotionError
-from service.triton.allowed import refused_folders
 from service.triton.backends import sub50_aside
 from service.triton.client import CHANNEL_OPTIONS
 from service.triton.reasons import plain_reason
-from service.triton.repository import with_versions
+from service.triton.repository import refused_versions, with_versions
 from service.triton.server import EmbeddedTriton
 
 LOAD_SECONDS = 120.0
@@ -47,6 +46,8 @@ class VersionLoader:
     ) -> None:
         self._metadata = metadata
         self._repository = repository
+        # Those that were looked at when they were loaded.
+        self._kept: dict[str, set[str]] = {}
         self._marker = scratch / sub50_aside.MARKER if scratch is not None else None
         self._configs = configs
         self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
@@ -71,10 +72,8 @@ class VersionLoader:
                 loaded before still are.
         """
         config = with_versions(self._configs[model], list(versions))
-        if self._repository is not None:
-            refused = await asyncio.to_thread(refused_folders, self._repository, {model: config})
-            if refused:
-                raise PromotionError(refused[model])
+        new = sorted(set(versions) - self._kept.get(model, set()), key=int)
+        await asyncio.to_thread(self._check, model, new)
         request = service_pb2.RepositoryModelLoadRequest(model_name=model)
         request.parameters["config"].string_param = config
         try:
@@ -88,6 +87,15 @@ class VersionLoader:
             raise PromotionError(
                 f"Triton cannot load version {told} of {model} side by side: {reason}"
             ) from error
+        self._kept[model] = set(versions)
+
+    def _check(self, model: str, versions: Sequence[str]) -> None:
+        """Raise PromotionError unless what lies in these version folders may be loaded."""
+        if self._repository is None or not versions:
+            return
+        config = with_versions(self._configs[model], list(versions))
+        if refused := refused_versions(self._repository, {model: config}):
+            raise PromotionError(refused[model])
 
     @contextmanager
     def _aside(self) -> Iterator[None]:

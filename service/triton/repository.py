@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from google.protobuf import json_format, text_format
@@ -86,6 +86,27 @@ def check_engine(version: Path, file_name: str) -> None:
             f"Model {name} cannot be served: {error}. It is built anew by `sub50 engines build "
             f"{name}`, and imported anew by `sub50 engines import`."
         ) from error
+
+
+def refused_versions(repository: Path, configs: Mapping[str, str]) -> dict[str, str]:
+    """Why models may not be loaded anew from what lies there now, by name.
+
+    Args:
+        repository: the folder with the models.
+        configs: what each is to be loaded with, as JSON that names its versions.
+    """
+    refused = {}
+    for name, text in configs.items():
+        config = json_format.Parse(text, model_config_pb2.ModelConfig())
+        file_name = config.default_model_filename or DEFAULT_FILE_NAMES[config.backend]
+        try:
+            for number in config.version_policy.specific.versions:
+                version = repository / name / str(number)
+                check_files(version.parent, version)
+                check_engine(version, file_name)
+        except (ServeError, OSError) as error:
+            refused[name] = str(error)
+    return refused
 
 
 def served_version(folder: Path) -> str | None:

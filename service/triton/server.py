@@ -10,7 +10,6 @@ from pathlib import Path
 
 from service.errors import ServeError
 from service.triton import supervised, supervisor
-from service.triton.allowed import refused_folders
 from service.triton.command import (
     ADDRESS,
     CONTROL_METADATA_KEY,
@@ -28,6 +27,7 @@ from service.triton.repository import (
     embedded_config,
     instances_of,
     models_in,
+    refused_versions,
     served_version,
     with_versions,
 )
@@ -169,13 +169,18 @@ class EmbeddedTriton:
         Raises ServeError if Triton does not start; then nothing is left running.
         """
         self.stop(grace=False)
-        return self._begin(self._configs_of(versions))
+        configs = self._configs_of(versions)
+        refused = refused_versions(self.repository, configs)
+        return refused | self._begin({m: c for m, c in configs.items() if m not in refused})
 
     def load(self, versions: Mapping[str, str]) -> dict[str, str]:
         """Load one version of each model named; returns the reasons of those that cannot be."""
         deadline = time.monotonic() + self.start_timeout_seconds
+        configs = self._configs_of(versions)
+        refused = refused_versions(self.repository, configs)
+        allowed = {m: c for m, c in configs.items() if m not in refused}
         with Probe(self.grpc_target) as probe:
-            return self._load_models(probe, self._configs_of(versions), deadline)
+            return refused | self._load_models(probe, allowed, deadline)
 
     def call_off(self) -> None:
         """Have a start that is under way in another thread fail at once, and any later one."""
@@ -248,9 +253,7 @@ class EmbeddedTriton:
     ) -> dict[str, str]:
         """Load models and have each answer one request; returns the reasons of those that fail."""
         remaining_seconds = min(max(deadline - time.monotonic(), 0), LONGEST_LOAD_SECONDS)
-        reasons = refused_folders(self.repository, configs)
-        allowed = {model: config for model, config in configs.items() if model not in reasons}
-        reasons |= probe.load(allowed, self.control_metadata, remaining_seconds)
+        reasons = probe.load(configs, self.control_metadata, remaining_seconds)
         for model in configs:
             reason = None if model in reasons else probe.first_answer(model)
             if reason is not None:
