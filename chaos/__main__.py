@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from chaos.drain import NAME, run_drains
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, NotHere
 from chaos.faults import all_faults
 from chaos.row import Row
 from chaos.stack import ROOT
@@ -50,7 +50,12 @@ def main(
     try:
         with sigterm_exits():
             for name in names or faults:
-                rows.append(_run(name, conditions))
+                try:
+                    rows.append(_run(name, conditions))
+                except NotHere as error:
+                    if names:  # it was asked for
+                        raise
+                    console.print(f"  left out: {error}", markup=False)
     except ChaosError as error:
         console.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(1) from None

@@ -25,7 +25,7 @@ class Fault(Protocol):
         """What has to be there before the service is started; most need nothing.
 
         Raises:
-            ChaosError: this machine lacks something; names it.
+            NotHere: this machine lacks something; names it.
         """
         return
 

@@ -11,7 +11,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, NotHere
 from chaos.fault import Fault
 from chaos.stack import Stack
 
@@ -33,7 +33,7 @@ class ClockJump(Fault):
         """Have the service started with a clock that can be moved."""
         compiler = shutil.which("cc")
         if compiler is None:
-            raise ChaosError(f"{self.name} needs a C compiler: apt-get install gcc libc6-dev")
+            raise NotHere(f"{self.name} needs a C compiler: apt-get install gcc libc6-dev")
         control, library = stack.folder / CONTROL, stack.folder / LIBRARY
         control.write_bytes(struct.pack("q", 0))
         command = [compiler, "-O2", "-shared", "-fPIC", f'-DCONTROL="{control}"']
