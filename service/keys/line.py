@@ -18,6 +18,8 @@ MANAGEMENT_PREFIX = "sub50_manage_"
 KEY_BYTES = 32
 HASH = re.compile(r"sha256:([0-9a-fA-F]{64})")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+PER_SECOND = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+BURST = re.compile(r"[1-9][0-9]{0,8}")
 HOW = "write `NAME sha256:HASH` on a line, as `sub50 keys new NAME` prints it"
 NO_LIMIT = "none"
 
@@ -143,13 +145,13 @@ def _rate_of(place: str, options: list[str]) -> Rate:
         per_second, burst = _rate(given.get("rate")), given.get("burst")
         if burst is None:
             return Rate(per_second)
-        if not burst.isdecimal() or int(burst) < 1:
+        if not BURST.fullmatch(burst):
             raise ValueError
         return Rate(per_second, int(burst))
     except ValueError:
         raise KeysError(
             f"{place} has a wrong rate: write rate=REQUESTS_PER_SECOND, such as rate=100, or "
-            f"rate={NO_LIMIT}; and burst=REQUESTS_AT_ONCE, a whole number from 1"
+            f"rate={NO_LIMIT}; and burst=REQUESTS_AT_ONCE, a whole number from 1 to 999999999"
         ) from None
 
 
@@ -158,7 +160,7 @@ def _rate(text: str | None) -> float | None:
         return None
     if text == NO_LIMIT:
         return math.inf
-    rate = float(text)
-    if not 0 < rate < math.inf:
+    # Not Python's floats, which may be 1_000 or 1e400.
+    if not PER_SECOND.fullmatch(text) or not float(text):
         raise ValueError
-    return rate
+    return float(text)
