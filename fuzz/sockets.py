@@ -55,6 +55,8 @@ async def _send_all(target: Target, seeds: range, outcome: Outcome) -> None:
                 answer = await exchange(target, request.pieces)
             except TimeoutError:
                 outcome.other_failure(f"raw request {seed}: the connection stays open")
+            except OSError as error:
+                outcome.other_failure(f"raw request {seed}: no connection: {error!r}")
             else:
                 judge(seed, request, answer, outcome)
             outcome.inputs += 1
@@ -71,19 +73,22 @@ async def exchange(target: Target, pieces: Sequence[bytes]) -> bytes:
     reader, writer = await asyncio.open_connection(target.host, target.port)
     answer = bytearray()
     try:
-        with suppress(ConnectionError):  # TimeoutError is an OSError, too
-            for number, piece in enumerate(pieces):
-                if number:
-                    await asyncio.sleep(PAUSE_SECONDS)
-                writer.write(piece)
-                await asyncio.wait_for(writer.drain(), HANG_SECONDS)
-            with suppress(TimeoutError):
-                while part := await asyncio.wait_for(reader.read(65536), IDLE_SECONDS):
-                    answer += part
-            writer.write_eof()
-            async with asyncio.timeout(HANG_SECONDS):
-                while part := await reader.read(65536):
-                    answer += part
+        for number, piece in enumerate(pieces):
+            if number:
+                await asyncio.sleep(PAUSE_SECONDS)
+            writer.write(piece)
+            await asyncio.wait_for(writer.drain(), HANG_SECONDS)
+        with suppress(TimeoutError):
+            while part := await asyncio.wait_for(reader.read(65536), IDLE_SECONDS):
+                answer += part
+        writer.write_eof()
+        async with asyncio.timeout(HANG_SECONDS):
+            while part := await reader.read(65536):
+                answer += part
+    except TimeoutError:
+        raise
+    except OSError:
+        pass  # it has hung up, which it may
     finally:
         writer.close()
     return bytes(answer)
