@@ -14,6 +14,7 @@ import onnx
 import pytest
 
 from core.card import TOKENIZER_FILE
+from core.onnx_file import check_graph_bytes
 from core.tokenizer import TextTokenizer, pad
 from engines.calibrate import channel_ranges
 from engines.checkpoint import ARCHITECTURES as ACCEPTED
@@ -123,6 +124,8 @@ def test_every_linear_layer_is_found_and_runs_on_integers(
     assert len(one.layers()) == LAYERS[architecture]
     engine = one.engine()
     onnx.checker.check_model(engine, full_check=True)
+    check_graph_bytes(engine.SerializeToString())  # may be served
+    check_graph_bytes(one.graph.SerializeToString())
     assert integer_products(engine, tmp_path) == LAYERS[architecture]
     large = [t for t in engine.graph.initializer if np.prod(t.dims) >= VOCABULARY * 32]
     kinds = {t.data_type for t in large if VOCABULARY in t.dims}
