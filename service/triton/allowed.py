@@ -33,7 +33,7 @@ HARMLESS = {"ModelVersionPolicy", "ModelDynamicBatching", "Graph"}
 # What our backends read, or NVIDIA's backend of that name reads and ours pass over.
 PARAMETERS = {
     "execution_mode", "intra_op_thread_count", "inter_op_thread_count", "enable_mem_arena",
-    "enable_mem_pattern", "run_overhead_tokens", "max_run_tokens",
+    "enable_mem_pattern", "run_overhead_tokens", "max_run_tokens", "max_tokens",
     # ONNX Runtime's others name files to read and write.
     "session.intra_op.allow_spinning", "session.inter_op.allow_spinning",
     "session.set_denormal_as_zero", "session.disable_prepacking", "session.dynamic_block_base",

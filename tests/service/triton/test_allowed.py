@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from engines.catalog import CATALOG
+from engines.model_config import tuned_config
+from engines.runtimes import Candidate
 from service.errors import ServeError
+from service.triton.allowed import PARAMETERS
 from service.triton.repository import check_repository
 from tests.tiny_models import write_tiny_model
 
@@ -104,3 +108,16 @@ def test_files_of_ours_and_hidden_ones_pass(tmp_path: Path) -> None:
         (folder / name).write_text("")
     (folder / ".building-x").mkdir()
     check_repository(tmp_path, ["tiny"])
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        Candidate("onnxruntime", "INT8", 1, 2),
+        Candidate("openvino", "INT8", 1, 2),
+        Candidate("openvino", "BF16", 2, 1),
+    ],
+)
+def test_all_that_tuning_writes_is_allowed(candidate: Candidate) -> None:
+    written = tuned_config(CATALOG["topics"], candidate, overhead_tokens=16, max_tokens=128)
+    assert set(written.parameters) <= PARAMETERS
