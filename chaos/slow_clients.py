@@ -75,7 +75,8 @@ class SlowClients:
                 if self.open + self.closed >= self._count:
                     self.all_opened.set()
                 try:
-                    await self._keep(reader, writer)
+                    with suppress(OSError):  # closed while something was on its way to it
+                        await self._keep(reader, writer)
                 finally:
                     self.open -= 1
                     writer.close()

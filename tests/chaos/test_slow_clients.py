@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import Counter
 
 import pytest
@@ -57,6 +59,29 @@ def test_what_is_closed_is_opened_anew() -> None:
     listener, closed = asyncio.run(_watched("headers", 1.2, len(HEAD) - 1))
     assert closed >= 8
     assert len(listener.received) >= 16
+
+
+def test_what_is_reset_counts_as_closed() -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        await asyncio.sleep(0.1)  # until it waits for an answer
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.close()
+
+    async def trial() -> int:
+        server = await asyncio.start_server(reset, "127.0.0.1", 0)
+        clients = SlowClients(server.sockets[0].getsockname()[1], KINDS["bodies"], 8)
+        running = asyncio.create_task(clients.run())
+        async with asyncio.timeout(10):
+            await clients.all_opened.wait()
+        await asyncio.sleep(0.4)
+        running.cancel()
+        await asyncio.wait([running])
+        server.close()
+        return clients.closed
+
+    assert asyncio.run(trial()) >= 8
 
 
 def test_they_go_when_they_are_told() -> None:
