@@ -31,7 +31,7 @@ test: setup-dev lint ## the tests, with a real Triton
 	$(BIN)/python -m pytest -m "not train and not image" $(PYTEST_OPTIONS)
 
 test-train: setup-dev $(VENV)/train.done ## the tests of the training side
-	$(BIN)/python -m pytest -m train $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m train -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
 peers: setup $(VENV)/peers.done ## ours beside a hand-written service and LitServe (PEERS_OPTIONS)
 	$(BIN)/python -m loadtest.peers.bench $(PEERS_OPTIONS)
