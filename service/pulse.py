@@ -34,6 +34,8 @@ Key = tuple[str, str]
 LEFT_SECONDS = 20.0
 # A model that is not there fails at once; a call that fails this much later was waited for.
 BROKEN_SECONDS = 0.4
+# With more time than this a call outlasts a silence that is none but a slow moment.
+PATIENT_MS = 2_000.0
 TAKEN_BACK = "Triton was started anew meanwhile; try again"
 
 
@@ -53,6 +55,7 @@ class Asked:
 
     key: Key
     tokens: int
+    timeout_ms: float
     answer: asyncio.Future[Floats]
     task: asyncio.Task[Floats] | None = None
     seconds: float = 0.0
@@ -146,7 +149,8 @@ class Pulse:
     ) -> Floats:
         """`infer`, also where the version is shut: how else would it be found well again?"""
         loop = asyncio.get_running_loop()
-        asked = Asked((model, rest.get("version", "")), input_ids.size, loop.create_future())
+        key = model, rest.get("version", "")
+        asked = Asked(key, input_ids.size, timeout_ms, loop.create_future())
         left_ms = max(timeout_ms, 1000 * LEFT_SECONDS) if self.left_calls else timeout_ms
         call = self.backend.infer(model, input_ids, attention_mask, timeout_ms=left_ms, **rest)
         asked.task = loop.create_task(call)
@@ -172,7 +176,10 @@ class Pulse:
             asked.seconds += seconds
 
     def shut_version(self, key: Key, told: str, *, unloadable: bool = False) -> None:
-        """Ask a version no more, and fail the calls of it that wait."""
+        """Ask a version no more, and fail the calls of it that wait and have little time.
+
+        Those that have more may still be answered: what is silent does not always hang.
+        """
         if unloadable:
             self.unloadable.add(key)
         if self.shut.get(key) != told:
@@ -211,7 +218,8 @@ class Pulse:
     def _fail_waiting(self, told: str, key: Key | None = None) -> None:
         self.changes += 1
         for asked in self.asked:
-            if key in (None, asked.key) and not asked.answer.done():
+            concerned = key is None or (key == asked.key and asked.timeout_ms <= PATIENT_MS)
+            if concerned and not asked.answer.done():
                 asked.answer.set_exception(BackendUnavailable(told))
 
     def _give_up(self, asked: Asked) -> None:

@@ -96,7 +96,8 @@ def test_shutting_a_version_fails_those_that_wait_for_it_at_once() -> None:
         engine = Engine()
         engine.hangs |= {"a", "b"}
         pulse = Pulse(engine, left_calls=2)
-        one, other = (asyncio.create_task(ask(pulse, model)) for model in "ab")
+        one, other = (asyncio.create_task(ask(pulse, model, 1000)) for model in "ab")
+        patient = asyncio.create_task(ask(pulse, "a", 5000))
         await asyncio.sleep(0.01)
         pulse.shut_version(KEY, "silent")
         with pytest.raises(BackendUnavailable, match="silent"):
@@ -104,12 +105,14 @@ def test_shutting_a_version_fails_those_that_wait_for_it_at_once() -> None:
         with pytest.raises(BackendUnavailable, match="silent"):
             await ask(pulse)
         assert not other.done()
+        assert not patient.done()
         engine.hangs.clear()
         await ask(pulse, version="2")  # another version is not concerned
         pulse.open_version(KEY)
         await ask(pulse)
         other.cancel()
-        await asyncio.gather(other, return_exceptions=True)
+        patient.cancel()
+        await asyncio.gather(other, patient, return_exceptions=True)
 
     asyncio.run(main())
 

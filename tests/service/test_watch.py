@@ -102,7 +102,7 @@ def test_an_answer_ends_the_silence_and_what_it_taught(pipeline: Pipeline) -> No
         async with watched(pulse, pipeline, healer):
             await until(lambda: "calm" in pipeline.said, 2)
             engine.stuck = 2
-            calls = [asyncio.create_task(ask(pulse, "sentiment")) for _ in range(2)]
+            calls = [asyncio.create_task(ask(pulse, "sentiment", 1000)) for _ in range(2)]
             await until(lambda: KEY in pulse.shut, 2)
             for call in calls:
                 with pytest.raises(BackendUnavailable):
