@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import hypothesis
 import pytest
 
 # Nobody sends a service of the tests anything when it is told to end; tests of that set their own.
 os.environ["SUB50_DRAIN_SECONDS"] = "0"
+# What nohup leaves to everything below it; tests close terminals, and look what comes of it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # `make fuzz` gives every property many more inputs than a test needs.
 if examples := os.environ.get("FUZZ_EXAMPLES"):
     hypothesis.settings.register_profile("fuzz", max_examples=int(examples), deadline=None)

@@ -23,8 +23,9 @@ import yaml
 
 from tests.deploy.running import free_port, running, wait_for
 from tests.deploy.test_grafana_live import api
-from tests.deploy.test_paged import ROOT, SUB50, write_repository
+from tests.deploy.test_paged import ROOT, SUB50
 from tests.fake_triton import FakeTriton, running_fake_triton, sums
+from tests.tiny_models import write_tiny_model
 
 pytestmark = pytest.mark.live
 
@@ -130,7 +131,7 @@ class Watched:
 def test_a_killed_instance_leaves_counters_rising_and_nothing_in_flight(
     triton: FakeTriton, binaries: dict[str, str], tmp_path: Path
 ) -> None:
-    write_repository(tmp_path / "models")
+    write_tiny_model(tmp_path / "models", "sentiment")
     ports = [free_port(), free_port()]
     of_first = f'{ANSWERS}{{instance="127.0.0.1:{ports[0]}"}}'
     falls = f"sum(resets({ANSWERS}[5m]))"

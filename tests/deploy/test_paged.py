@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 
 from service.errors import ServeError
@@ -22,8 +21,7 @@ from tests.deploy.conftest import ROOT
 from tests.deploy.running import Notice, Pulse, Webhook, free_port, running, wait_for
 from tests.deploy.shortened import PROMISE_SECONDS, write_alertmanager, write_prometheus
 from tests.live.test_stack import descendants_of
-from tests.tiny import card, write_model
-from tests.tiny_models import CONFIG, tiny_engine
+from tests.tiny_models import write_tiny_model
 
 pytestmark = pytest.mark.live
 
@@ -32,14 +30,6 @@ BURN, TRITON_DOWN = "Sub50PromiseBurnsFast", "Sub50TritonDown"
 CLIENTS, PAUSE_SECONDS = 3, 0.2
 # On a machine with nothing else to do a page takes ten seconds.
 PAGE_SECONDS = 120.0
-
-
-def write_repository(repository: Path) -> None:
-    """One model, `sentiment`, whose engine has a few nodes."""
-    version = write_model(repository, card("sentiment"))
-    onnx.save(tiny_engine(), str(version / "model.onnx"))
-    config = CONFIG.format(name="sentiment", batching="")
-    (version.parent / "config.pbtxt").write_text(config, encoding="utf-8")
 
 
 @contextmanager
@@ -113,7 +103,7 @@ def serving(tmp_path: Path) -> Iterator[tuple[str, int]]:
 @contextmanager
 def sub50(folder: Path, verb: str, ready: str, *options: str) -> Iterator[tuple[str, int]]:
     """The service over one tiny model, from when the route `ready` answers 200."""
-    write_repository(folder / "models")
+    write_tiny_model(folder / "models", "sentiment")
     port = free_port()
     command = [SUB50, verb, "--port", str(port), "--repository", folder / "models", *options]
     environment = {
