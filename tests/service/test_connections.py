@@ -12,7 +12,7 @@ import pytest
 from service.connections import Connections, counted_as, room_for_connections
 from service.errors import TooManyConnections, TooManyOfAddress
 from service.settings import Settings
-from tests.service.conftest import Service, StartService
+from tests.service.conftest import StartService
 from tests.service.raw_client import BODY, HEAD, WHOLE, RawClient, cut
 
 
