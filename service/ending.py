@@ -4,9 +4,8 @@ SIGTERM begins a drain: the service is not ready, and serves on for a while. Whe
 at the next signal, the listener closes, and what is under way may finish. One more cuts it off.
 SIGINT (Ctrl-C) and SIGHUP (the terminal is gone) close the listener at once.
 
-Where there is no HTTP server any more,
-or not yet, the first signal ends the rest in order, which takes bounded time, and the others
-are ignored: broken off, it would leave processes behind.
+Where there is no HTTP server any more, or not yet, the first signal ends the rest in order, which
+takes bounded time, and the others are ignored: broken off, it would leave processes behind.
 """
 
 from __future__ import annotations
