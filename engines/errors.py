@@ -29,3 +29,11 @@ class PromotionError(EngineError):
 
 class CheckpointError(EngineError):
     """A checkpoint cannot be imported: something is missing, corrupt, or of another kind."""
+
+
+class GpuNotUsable(EngineError):
+    """There is no GPU that a runtime could use, or the runtime is missing."""
+
+
+class PlanError(EngineError):
+    """A TensorRT plan cannot be built or served: a rule is broken, memory or another GPU."""
