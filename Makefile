@@ -9,7 +9,7 @@ SCENARIO ?= classify
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train run test test-train lint loadtest engines peers clean
+.PHONY: help setup setup-dev setup-gpu setup-train run test test-train lint loadtest engines peers clean
 .PHONY: prove-image lock sbom audit licences chaos soak fuzz
 
 help: ## list the targets
@@ -26,6 +26,11 @@ engines: $(VENV)/serve.done ## build the default engines that are not up to date
 setup-dev: setup $(VENV)/dev.done ## and what the tests need
 
 setup-train: $(VENV)/train.done ## PyTorch and the training side, into .venv
+
+setup-gpu: $(VENV)/serve.done ## ONNX Runtime for NVIDIA GPUs, in the place of the one for processors
+	@$(PIP) install -c constraints.txt -e '.[gpu]'
+	@$(PIP) uninstall --yes onnxruntime onnxruntime-gpu
+	@$(PIP) install -c constraints.txt --no-deps onnxruntime-gpu
 
 test: setup-dev lint ## the tests, with a real Triton
 	$(BIN)/python -m pytest -m "not train and not image" $(PYTEST_OPTIONS)

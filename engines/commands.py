@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from core import onnx_runtime
 from engines.errors import EngineError
 
 Repository = Annotated[
@@ -32,9 +33,12 @@ Result = TypeVar("Result")
 def carry_out(run: Callable[[], Result]) -> Result:
     """Run a command; what goes wrong becomes a line on standard error and exit status 1.
 
-    That is an EngineError, or what the operating system says: a full disk, a missing permission.
+    That is an EngineError, or what the operating system says: a full disk, a missing permission; or
+    two ONNX Runtimes in one folder, whose figures would be nobody's.
     """
     try:
+        if told := onnx_runtime.clash():
+            raise EngineError(told)
         return run()
     except EngineError as error:
         reason = str(error)

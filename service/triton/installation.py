@@ -12,6 +12,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from core import onnx_runtime
 from service.errors import ServeError
 
 OLDEST_GLIBC = (2, 35)
@@ -39,6 +40,8 @@ def find_installation() -> Installation:
     Raises ServeError, with what to do, if Triton cannot run here.
     """
     check_platform()
+    if told := onnx_runtime.clash():
+        raise ServeError(f"{told}.")
     if shutil.which("bash") is None:
         raise ServeError(f"Triton starts its models through bash: install bash, {ELSEWHERE}.")
     package = package_folder("pytriton")
