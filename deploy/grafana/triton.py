@@ -1,9 +1,10 @@
-"""The dashboard of Triton: its queue, its batches, and how several share the work."""
+"""The dashboard of Triton: its queue, its batches, how several share the work, and their GPUs."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+from deploy.grafana import gpu
 from deploy.grafana.panels import (
     GREEN,
     OURS,
@@ -32,7 +33,7 @@ def make() -> Dashboard:
         "sub50: Triton's queue and batches",
         "What Triton itself counts, beside what the service sends it.",
         ("job", "instance", "triton", "model"),
-        [*_numbers(), *_times(), *_batches()],
+        [*_numbers(), *_times(), *_batches(), *gpu.panels()],
     )
 
 

@@ -35,7 +35,8 @@ def shorter_query(query: str) -> str:
 
 
 def write_prometheus(folder: Path, ports: dict[str, int]) -> Path:
-    """prometheus.yml and its rules; `ports` has those of what is scraped, by job."""
+    """prometheus.yml and its rules; `ports` has those of what is scraped, by job, and
+    as `JOB-gpu` that of a second of its kind."""
     config: dict[str, Any] = load(DEPLOY / "prometheus" / "prometheus.yml")
     config["global"] = {
         "scrape_interval": "2s",
@@ -45,7 +46,9 @@ def write_prometheus(folder: Path, ports: dict[str, int]) -> Path:
     jobs = [job for job in config["scrape_configs"] if job["job_name"] in ports]
     config["scrape_configs"] = jobs
     for job in jobs:
-        job["static_configs"] = [{"targets": [f"127.0.0.1:{ports[job['job_name']]}"]}]
+        others = ports.get(f"{job['job_name']}-gpu")
+        targets = [ports[job["job_name"]], *([others] if others else [])]
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in targets]}]
     for manager in config["alerting"]["alertmanagers"]:
         manager["static_configs"] = [{"targets": [f"127.0.0.1:{ports['alertmanager']}"]}]
     (folder / "rules").mkdir()

@@ -14,6 +14,7 @@ from deploy.grafana.generate import dashboards
 from service.settings import Settings
 from tests.deploy.conftest import DEPLOY, ROOT, load
 from tests.deploy.dashboards import DASHBOARDS, GRAFANA, VARIABLES, panel_queries, variables_of
+from tests.deploy.gpu_metrics import DOCUMENTED
 from tests.deploy.test_rules import RECORDED, exposed, names_in, run
 
 COLUMNS = 24
@@ -95,6 +96,11 @@ def test_every_series_of_ours_in_a_query_exists() -> None:
     for query in panel_queries():
         assert names_in(query.expr) <= known, query
     assert sum(len(names_in(query.expr)) for query in panel_queries()) > 40
+
+
+def test_every_series_of_a_gpu_in_a_query_is_documented() -> None:
+    asked = {name for query in panel_queries() for name in re.findall(r"nv_gpu_\w+", query.expr)}
+    assert asked == set(DOCUMENTED) - {"nv_energy_consumption"}
 
 
 def test_prometheus_parses_every_query(binaries: dict[str, str], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from service.errors import ServeError
 from service.triton.installation import find_installation
 from tests.deploy.conftest import ROOT
 from tests.deploy.dashboards import DASHBOARDS, PanelQuery, filled_in, panel_queries, variables_of
+from tests.deploy.gpu_metrics import gpu_exporter
 from tests.deploy.running import free_port, running, wait_for
 from tests.deploy.test_paged import SUB50, prometheus
 from tests.live.test_promotion import engines, result_of
@@ -111,7 +112,8 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def prometheus_port(repository: Path, binaries: dict[str, str], tmp_path: Path) -> Iterator[int]:
-    """A Prometheus that has seen requests, refusals, a shadow and promotions, and goes on so."""
+    """A Prometheus that has seen requests, refusals, a shadow and promotions, and goes on so; the
+    figures of a GPU are made up."""
     ports = {"sub50": free_port(), "triton": free_port(), "alertmanager": free_port()}
     ports["prometheus"] = free_port()
     url = f"http://127.0.0.1:{ports['sub50']}"
@@ -123,6 +125,7 @@ def prometheus_port(repository: Path, binaries: dict[str, str], tmp_path: Path) 
     }
     make_candidate(repository / "sentiment" / "1", tmp_path / "made")
     with (
+        gpu_exporter() as ports["triton-gpu"],
         running(command, f"{url}/readyz", tmp_path, **settings),
         prometheus(binaries, ports, tmp_path) as port,
         every_kind_of_request(url),
