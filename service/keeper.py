@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from core.versions import VersionError, whole_card
+from service.disk import on_disk
 from service.errors import RequestError, ServeError
 from service.metrics import Metrics
 from service.models import ServedModel
@@ -111,7 +112,7 @@ class TritonKeeper:
         begun = time.monotonic()
         if begun - self._started_at > STAYED_SECONDS:
             self._in_vain = 0
-        self._say_down(told)
+        await self._say_down(told)
         while True:
             pause = PAUSES_SECONDS[min(self._in_vain, len(PAUSES_SECONDS) - 1)]
             self._in_vain += 1
@@ -130,19 +131,20 @@ class TritonKeeper:
         self._started_at = time.monotonic()
         log.warning("Triton is back, after %.1f s", self._started_at - begun)
 
-    def _say_down(self, told: str) -> None:
-        log.error(
-            "%s; it is started anew, and requests are answered with 503. The end of its log:\n%s",
-            told,
-            self._triton.log_end(),
-        )
+    async def _say_down(self, told: str) -> None:
+        self._pulse.down(told, RETRY_SECONDS)
         self._metrics.triton_up.set(0)
         for model in self._served.served():
             self._metrics.engine_ready.labels(model.name).set(0)
+        log.error(
+            "%s; it is started anew, and requests are answered with 503. The end of its log:\n%s",
+            told,
+            await on_disk(self._triton.log_end),
+        )
 
     async def _revive(self) -> None:
         models = self._served.served()
-        changed = await self._in_thread(lambda: self._changed(models))
+        changed = await on_disk(self._changed, models)
         versions = {m.name: m.version for m in models if m.name not in changed}
         failed = await self._in_thread(lambda: self._triton.revive(versions))
         client = self._connect(self._triton.grpc_target)
@@ -166,7 +168,7 @@ class TritonKeeper:
     async def _reload(self) -> None:
         """Try again to load what could not be, with the version that is served by now."""
         models = [model for model in self._served.served() if model.name in self._unloaded]
-        changed = await self._in_thread(lambda: self._changed(models))
+        changed = await on_disk(self._changed, models)
         versions = {m.name: m.version for m in models if m.name not in changed}
         try:
             failed = await self._in_thread(lambda: self._triton.load(versions)) if versions else {}

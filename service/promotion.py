@@ -24,6 +24,7 @@ from core.versions import (
     read_served,
     write_served,
 )
+from service.disk import on_disk
 from service.errors import BackendError, PromotionError
 from service.golden import Golden, answers_at_all, compare
 from service.metrics import Metrics
@@ -77,11 +78,12 @@ class Promoter:
         """
         served = self._pipeline.models.named(name)
         async with self._alone(name):
-            state = self._state(served)
+            before = await self._state(served)
             if version == served.version:
                 return {"model": name, "version": version, "unchanged": True}
+            state = before.promoted(version)
             found = await self._change(
-                served, state.promoted(version), force, is_rollback=False, shadowing=shadowing
+                served, before, state, force, is_rollback=False, shadowing=shadowing
             )
         self._metrics.promotions.labels(name, "promoted").inc()
         return found
@@ -97,11 +99,12 @@ class Promoter:
         """
         served = self._pipeline.models.named(name)
         async with self._alone(name):
+            before = await self._state(served)
             try:
-                state = self._state(served).rolled_back(self._repository / name)
+                state = await on_disk(before.rolled_back, self._repository / name)
             except VersionError as error:
                 raise PromotionError(str(error)) from error
-            found = await self._change(served, state, force=True, is_rollback=True)
+            found = await self._change(served, before, state, force=True, is_rollback=True)
         self._metrics.promotions.labels(name, "rolled_back").inc()
         return found
 
@@ -124,10 +127,10 @@ class Promoter:
         finally:
             self._under_way.discard(name)
 
-    def _state(self, served: ServedModel) -> Served:
+    async def _state(self, served: ServedModel) -> Served:
         """The state on disk, as far as it is of what this service serves."""
         try:
-            state = read_served(self._repository / served.name)
+            state = await on_disk(read_served, self._repository / served.name)
         except VersionError as error:
             raise PromotionError(str(error)) from error
         if state is None or state.version != served.version:
@@ -137,6 +140,7 @@ class Promoter:
     async def _change(
         self,
         served: ServedModel,
+        before: Served,
         state: Served,
         force: bool,
         *,
@@ -145,7 +149,6 @@ class Promoter:
     ) -> dict[str, Any]:
         begun = time.monotonic()
         name, folder = served.name, self._repository / served.name
-        before = self._state(served)
         try:
             candidate = await self._read(served, folder / state.version, force)
             if shadowing is not None:
@@ -153,7 +156,7 @@ class Promoter:
             async with self._versions.loaded(candidate):
                 golden = await self._try_out(served, candidate, force, is_rollback)
                 shadowed = await self._shadowed(served, candidate, force, shadowing)
-                await asyncio.to_thread(write_served, folder, state)
+                await on_disk(write_served, folder, state)
                 watch = self._watch(candidate)
                 self._switch(candidate, golden.cost_factor if golden else 1.0)
                 switched = time.monotonic()
@@ -173,7 +176,7 @@ class Promoter:
 
     async def _read(self, served: ServedModel, version: Path, force: bool) -> ServedModel:
         """The candidate as it lies on disk, fit to take the place of the served version."""
-        candidate = await asyncio.to_thread(load_version, version, served)
+        candidate = await on_disk(load_version, version, served)
         candidate = self._versions.not_yet_unloaded(candidate)
         against = conflicts(served.card, candidate.card, force)
         if against:
@@ -246,7 +249,7 @@ class Promoter:
         self._switch(served, 1 / golden.cost_factor if golden else 1.0)
         self._metrics.promotions.labels(name, "reverted").inc()
         with suppress(VersionError):  # the disk is full, say: what is told below holds all the same
-            await asyncio.to_thread(write_served, self._repository / name, before)
+            await on_disk(write_served, self._repository / name, before)
         raise PromotionError(
             f"version {candidate.version} of {name} failed once it was served ({failure}); "
             f"version {served.version} serves again"

@@ -126,9 +126,12 @@ class ReadinessProbe:
         models = self._models()
         asked = asyncio.create_task(self._backend.live())
         faults = await asyncio.gather(*(self._fault(model) for model in models))
-        # Where no model answers, nobody waits long for Triton to say that it lives.
-        await asyncio.wait({asked}, timeout=None if None in faults else LIVE_SECONDS)
-        live = asked.done() and asked.result()
+        # A model that answers shows that Triton lives, which Triton itself does not say while it
+        # loads another: that may take minutes, and it answers nothing but inferences meanwhile.
+        live = None in faults
+        if not live:  # and then nobody waits long
+            await asyncio.wait({asked}, timeout=LIVE_SECONDS)
+            live = asked.done() and asked.result()
         asked.cancel()
         names = [model.name for model in models]
         found = {n: fault for n, fault in zip(names, faults, strict=True) if fault}

@@ -6,17 +6,15 @@ process of the service moves the other one, so that the machine's own is left al
 
 from __future__ import annotations
 
-import shutil
 import struct
-import subprocess
 from pathlib import Path
 
-from chaos.errors import ChaosError, NotHere
 from chaos.fault import Fault
+from chaos.preload import compiled
 from chaos.stack import Stack
 
 SOURCE = Path(__file__).with_name("jumping_clock.c")
-LIBRARY = "jumping_clock.so"
+LIBRARY = SOURCE.with_suffix(".so").name
 CONTROL = "clock"
 NANOSECONDS = 1_000_000_000
 HOUR = 3600
@@ -31,20 +29,9 @@ class ClockJump(Fault):
 
     def prepare(self, stack: Stack) -> None:
         """Have the service started with a clock that can be moved."""
-        compiler = shutil.which("cc")
-        if compiler is None:
-            raise NotHere(f"{self.name} needs a C compiler: apt-get install gcc libc6-dev")
-        control, library = stack.folder / CONTROL, stack.folder / LIBRARY
+        control = stack.folder / CONTROL
         control.write_bytes(struct.pack("q", 0))
-        command = [compiler, "-O2", "-shared", "-fPIC", f'-DCONTROL="{control}"']
-        built = subprocess.run(
-            [*command, "-o", str(library), str(SOURCE), "-ldl", "-pthread"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if built.returncode:
-            raise ChaosError(f"{SOURCE.name} cannot be compiled: {built.stderr}")
+        library = compiled(SOURCE, stack.folder, {"CONTROL": control})
         stack.environment["LD_PRELOAD"] = str(library)
 
     def strike(self, stack: Stack) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from service.api.body import ReceivedBytes, read_body, require_json
 from service.api.direct import DirectRoute
 from service.api.exchange import REQUEST_ID, parse, problem_response, request_id_of
 from service.api.v1 import body_schema, statuses
+from service.disk import on_disk
 from service.errors import BackendUnavailable, NotPromoted, PromotionError, RequestError
 from service.pipeline import Pipeline
 from service.promotion import Promoter
@@ -87,10 +89,21 @@ class Management:
         if self.promoter is None:
             raise BackendUnavailable("the service is not yet ready, or stops; try again")
         try:
-            with promotion_lock(folder):  # commands take it, too
+            async with _held(folder):
                 return await change(self.promoter)
         except (PromotionError, VersionError) as error:
             raise NotPromoted(str(error)) from error
+
+
+@asynccontextmanager
+async def _held(folder: Path) -> AsyncIterator[None]:
+    """A model held for one promotion, by the lock that commands take too."""
+    lock = ExitStack()
+    await on_disk(lock.enter_context, promotion_lock(folder))
+    try:
+        yield
+    finally:
+        await on_disk(lock.close)
 
 
 def router(management: Management) -> APIRouter:

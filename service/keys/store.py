@@ -18,6 +18,7 @@ from service.settings import ENVIRONMENT_PREFIX, Settings
 
 log = logging.getLogger("sub50.keys")
 
+DISK_SILENT = "cannot be read yet (its disk takes long to answer)"
 HOW_TO_MANAGE = "`sub50 keys new NAME --management` makes a key and its line"
 
 Check = Callable[[list[KeyLine]], None]
@@ -35,6 +36,8 @@ class KeyFile:
         self.setting = setting
         self.path = path
         self.fault = ""
+        # Whether a poll has yet to read it.
+        self.awaited = False
         self._check = check
         try:
             self._used = read_key_file(path)
@@ -51,6 +54,7 @@ class KeyFile:
         the keys of before stay, and `fault` says why.
         """
         found = self._read()
+        self.awaited = False
         settled, self._seen = found == self._seen, found
         if not settled:
             return False
@@ -70,6 +74,11 @@ class KeyFile:
         log.info("%s: %d keys from now on (%s)", named(self.setting), len(self.lines), self.path)
         self.warn_of_plain()
         return True
+
+    def note_slow(self) -> None:
+        """Set the fault where a poll in another thread has waited long for this file."""
+        if self.awaited:
+            self._set_fault(DISK_SILENT)
 
     def _read(self) -> bytes | str:
         try:
@@ -132,8 +141,15 @@ class KeyStore:
 
     def poll(self) -> bool:
         """Read the files again; whether there are other keys to take over."""
+        for file in self.files:
+            file.awaited = True
         changed = [file.poll() for file in self.files]
         return any(changed)
+
+    def note_slow(self) -> None:
+        """Have the files that a poll in another thread has not read after a while say so."""
+        for file in self.files:
+            file.note_slow()
 
     def take_over(self) -> None:
         """Have the keys that the last `poll` found count, in the thread that looks keys up."""

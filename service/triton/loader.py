@@ -8,14 +8,14 @@ one cannot be loaded, all stays as it was
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from service.disk import on_disk
 from service.errors import PromotionError
 from service.triton.backends import sub50_aside
 from service.triton.client import CHANNEL_OPTIONS
@@ -73,11 +73,11 @@ class VersionLoader:
         """
         config = with_versions(self._configs[model], list(versions))
         new = sorted(set(versions) - self._kept.get(model, set()), key=int)
-        await asyncio.to_thread(self._check, model, new)
+        await on_disk(self._check, model, new)
         request = service_pb2.RepositoryModelLoadRequest(model_name=model)
         request.parameters["config"].string_param = config
         try:
-            with self._aside():
+            async with self._aside():
                 await self._stub.RepositoryModelLoad(
                     request, metadata=self._metadata, timeout=LOAD_SECONDS
                 )
@@ -97,17 +97,17 @@ class VersionLoader:
         if refused := refused_versions(self._repository, {model: config}):
             raise PromotionError(refused[model])
 
-    @contextmanager
-    def _aside(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _aside(self) -> AsyncIterator[None]:
         """Processes that start meanwhile keep to one core until they are ready."""
         if self._marker is None:
             yield
             return
-        self._marker.touch()
+        await on_disk(self._marker.touch)
         try:
             yield
         finally:
-            self._marker.unlink(missing_ok=True)
+            await on_disk(self._marker.unlink, missing_ok=True)
 
     async def close(self) -> None:
         """Close the channel."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import pytest
 from chaos.faults.clock import HOUR, LIBRARY, ClockJump
 from chaos.processes import descendants_of, program_of
 from chaos.stack import STUB, TRITON, Stack
+from tests.compiler import skip_without_compiler
 from tests.live.promoting import Load
 
 pytestmark = pytest.mark.live
@@ -25,8 +24,7 @@ BETWEEN_SECONDS = 2.0
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    if shutil.which("cc") is None and not os.environ.get("REQUIRE_CC"):
-        pytest.skip("needs a C compiler: apt-get install gcc libc6-dev")
+    skip_without_compiler()
     # What is tested is what it answers, not how fast this machine is.
     running = Stack(tmp_path, {"SUB50_INTERACTIVE_TIMEOUT_MS": "20000"})
     ClockJump("set the clock", 0).prepare(running)

@@ -39,6 +39,7 @@ class Triton:
         self.loaded: list[dict[str, str]] = []
         self.called_off = threading.Event()
         self.blocks = False
+        self.log_read_by: threading.Thread | None = None
 
     @property
     def grpc_target(self) -> str:
@@ -65,6 +66,7 @@ class Triton:
         self.called_off.set()
 
     def log_end(self) -> str:
+        self.log_read_by = threading.current_thread()
         return "the end of its log"
 
 
@@ -137,6 +139,7 @@ def test_it_comes_back_with_the_versions_that_serve(
         assert house.first.closed
         assert house.restarts(reason) == 1
         assert house.pipeline.said == ["forget"]
+        assert house.triton.log_read_by not in (None, threading.current_thread())
         await ask(house.pulse, "one", version="2")
 
     run(tmp_path, test)
