@@ -17,12 +17,16 @@ RequestClass = Literal["interactive", "bulk", "limited"]
 
 @dataclass(slots=True)
 class Call:
-    """One request under way. Times come from the monotonic clock."""
+    """One request under way. Times come from the monotonic clock.
+
+    `model_answered`: whether its model did, as far as was known when it came.
+    """
 
     request_id: str
     caller_timeout_ms: float | None = None
     started: float = field(default_factory=time.monotonic)
     model: str = "none"
+    model_answered: bool = False
     tokens: int = 0
     request_class: RequestClass = "interactive"
     timeout_ms: float = 0.0

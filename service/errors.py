@@ -164,8 +164,12 @@ class BackendError(RequestError):
 
 
 class BackendUnavailable(BackendError):
-    """Triton cannot be reached, or the model is not ready there."""
+    """Triton cannot be reached, or the model is not ready there.
 
-    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+    `asked`: the request had been given to Triton, or it was tried.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1, asked: bool = True) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.asked = asked

@@ -16,12 +16,13 @@ from core.tokenizer import Tokens, Truncate
 from service.admission import BYTES_PER_TOKEN, Admission, estimate_tokens, utf8_bytes
 from service.call import Call
 from service.cost import CostLine, seed_line
-from service.errors import FieldError, InvalidFields, Sub50Error, TooLarge
-from service.jobs import Job
+from service.errors import FieldError, InvalidFields, TooLarge
 from service.metrics import Metrics
 from service.models import ModelCatalog, ServedModel
+from service.outlast import Sender
 from service.postprocess import classifications, summary_of
-from service.scheduler import InferenceBackend, Scheduler
+from service.pulse import Pulse
+from service.scheduler import Scheduler
 from service.schemas import (
     ClassifyRequest,
     ClassifyResponse,
@@ -46,7 +47,7 @@ class Pipeline:
     def __init__(
         self,
         models: ModelCatalog,
-        backend: InferenceBackend,
+        pulse: Pulse,
         metrics: Metrics,
         settings: Settings,
         instances: Mapping[str, int],
@@ -61,12 +62,13 @@ class Pipeline:
             for model in models.all()
         }
         self.scheduler = Scheduler(
-            backend,
+            pulse,
             lines,
             metrics,
             shares=shares,
             call_tokens=settings.call_tokens,
         )
+        self._sender = Sender(self.scheduler, pulse, models)
         self._admission = Admission(
             self.scheduler,
             lines,
@@ -150,6 +152,7 @@ class Pipeline:
     def _admit(self, model: ServedModel, texts: Sequence[str], call: Call) -> Iterator[int]:
         """Check the texts, and hold model and estimated tokens for the length of the block."""
         call.model = model.name
+        self._sender.note_arrival(model, call)
         with call.stage("admit"):
             estimate = self._estimate(model, self._checked_sizes(texts))
             self._set_class(call, estimate)
@@ -222,10 +225,8 @@ class Pipeline:
             call.tokens = total
             self._metrics.tokens.labels(model.name).inc(total)
             slices = plan_slices(lengths, self._slice_tokens(model, lengths, call))
-            if len(slices) == 1:
-                parts = [await self._run(model, tokens, slices[0], call)]
-            else:
-                parts = await self._run_all(model, tokens, slices, call)
+            ids = [[tokens[row].ids for row in rows] for rows in slices]
+            parts = await self._sender.send(model, ids, call)
             outputs = np.empty((len(tokens), parts[0].shape[1]), dtype=np.float32)
             for rows, part in zip(slices, parts, strict=True):
                 outputs[rows] = part
@@ -237,39 +238,6 @@ class Pipeline:
             return self._settings.bulk_slice_tokens
         # A row more, so that what an uneven division leaves over needs no call of its own.
         return self.scheduler.part_tokens(model.name, sum(lengths)) + max(lengths)
-
-    async def _run_all(
-        self, model: ServedModel, tokens: Sequence[Tokens], slices: list[list[int]], call: Call
-    ) -> list[Floats]:
-        """All slices; the first error cancels those that are not through."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._run(model, tokens, rows, call)) for rows in slices]
-        except* Sub50Error as failures:
-            error: BaseException = failures
-        else:
-            return [task.result() for task in tasks]
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error
-
-    async def _run(
-        self, model: ServedModel, tokens: Sequence[Tokens], rows: list[int], call: Call
-    ) -> Floats:
-        call.require_time()
-        job = Job(
-            model=model.name,
-            version=model.version,
-            rows=[tokens[row].ids for row in rows],
-            deadline=call.deadline,
-            late_seconds=call.late_answer_ms / 1000,
-            bulk=call.request_class == "bulk",
-            answer=asyncio.get_running_loop().create_future(),
-            request_id=call.request_id,
-            is_trial=call.is_trial,
-            trace=call.trace,
-        )
-        return await self.scheduler.run(job)
 
 
 async def _off_loop(characters: int, work: Callable[[], ResultT]) -> ResultT:

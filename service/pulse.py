@@ -97,6 +97,7 @@ class Pulse:
     answered_at: dict[Key, float] = field(default_factory=dict)
     doubted: set[Key] = field(default_factory=set)
     broken: dict[Key, list[float]] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     async def infer(
         self,
@@ -128,12 +129,25 @@ class Pulse:
         self.require_up()
         told = self.shut.get((model, version))
         if told is not None:
-            raise BackendUnavailable(told)
+            raise BackendUnavailable(told, asked=False)
 
     def require_up(self) -> None:
         """Raise BackendUnavailable where Triton is not there for any model."""
         if self.outage:
-            raise BackendUnavailable(self.outage, retry_after_seconds=self.retry_after_seconds)
+            again = self.retry_after_seconds
+            raise BackendUnavailable(self.outage, retry_after_seconds=again, asked=False)
+
+    def is_well(self, model: str, version: str) -> bool:
+        """Whether a version is asked, and no call of it was lost since it answered last."""
+        key = model, version
+        return not self.outage and key not in self.shut and key not in self.doubted
+
+    async def until_well(self, model: str, version: str) -> None:
+        """Wait for a version. Raises BackendUnavailable where it cannot be loaded."""
+        while not self.is_well(model, version):
+            if (model, version) in self.unloadable:
+                self.require(model, version)
+            await self._news.wait()
 
     def before(self, check: Callable[..., None]) -> Callable[..., None]:
         """`require_up`, and then `check` with what is given."""
@@ -182,6 +196,7 @@ class Pulse:
         """
         if unloadable:
             self.unloadable.add(key)
+            self._tell()
         if self.shut.get(key) != told:
             self.shut[key] = told
             self._fail_waiting(told, key)
@@ -191,6 +206,7 @@ class Pulse:
         self.unloadable.discard(key)
         if self.shut.pop(key, None) is not None:
             self.changes += 1
+            self._tell()
 
     def down(self, told: str, retry_after_seconds: int = 1) -> None:
         """Ask nothing any more, and fail all calls that wait."""
@@ -210,10 +226,16 @@ class Pulse:
         self.broken.clear()
         self.answered_at.clear()
         self.changes += 1
+        self._tell()
 
     async def close(self) -> None:
         """End the connection; calls under way fail."""
         await self.backend.close()
+
+    def _tell(self) -> None:
+        """Have those who wait for a version look whether it is well."""
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _fail_waiting(self, told: str, key: Key | None = None) -> None:
         self.changes += 1
@@ -266,7 +288,9 @@ class Pulse:
 
     def _note_answer(self, answered: Asked, position: int) -> None:
         self.answered_at[answered.key] = time.monotonic()
-        self.doubted.discard(answered.key)
+        if answered.key in self.doubted:
+            self.doubted.discard(answered.key)
+            self._tell()
         for later in self.asked[position if self.in_order else 0 :]:
             if later.key == answered.key:
                 later.seconds = 0.0

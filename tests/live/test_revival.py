@@ -7,6 +7,7 @@ import os
 import signal
 import time
 import urllib.error
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.live
 
 NOTICE_SECONDS = 2.0
 BACK_SECONDS = 10.0
+BULK_TEXTS = [" ".join(TEXTS[(i + j) % len(TEXTS)] for j in range(6)) for i in range(120)]
 
 
 def triton_of(stack: Stack) -> int:
@@ -70,10 +72,19 @@ def regions(stack: Stack) -> set[str]:
     return {path.name for path in Path("/dev/shm").glob(f"sub50-{stack.process.pid}-*")}
 
 
-def strike(stack: Stack, victim: int, number: signal.Signals) -> None:
+def bulk(stack: Stack) -> tuple[Any, float]:
+    """A request of some seconds' work, and when it was answered."""
+    answer = stack.post("/v1/classify", {"input": BULK_TEXTS})
+    return answer, time.monotonic()
+
+
+def strike(
+    stack: Stack, victim: int, number: signal.Signals, *patient: Future[tuple[Any, float]]
+) -> float:
     """Strike under load: it is noticed in time, it comes back in time, and nobody is left to wait.
 
     A Triton that did not stay long is started again after a pause of a second, which is allowed.
+    Those that are `patient` have their time to the end. Returns when it struck.
     """
     family = stack.descendants()
     with Load(stack.url) as load:
@@ -91,8 +102,10 @@ def strike(stack: Stack, victim: int, number: signal.Signals) -> None:
     assert all(answer.sent < struck + 1.5 for answer in after if answer.status == 504)
     later = {answer.status for answer in after if answer.sent > back + 0.1}
     assert later == {200}
+    wait(patient, 60)
     until(lambda: in_flight(stack) == 0, 2)
     assert still_running(family) == set()  # of the Triton before
+    return struck
 
 
 def test_what_hangs_is_noticed_and_comes_back(repository: Path) -> None:
@@ -125,7 +138,13 @@ def test_what_is_killed_comes_back_with_the_version_that_was_promoted(
         result_of(engines("promote", "sentiment", str(candidate), repository=repository))
         before = classify(stack.url, TEXTS[0])
         assert before["version"] == "2"
-        strike(stack, triton_of(stack), signal.SIGKILL)
+        whole, _ = bulk(stack)
+        with ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(bulk, stack)
+            struck = strike(stack, triton_of(stack), signal.SIGKILL, under_way)
+            answer, answered = under_way.result(0)
+        assert answered > struck, "it was in flight"
+        assert answer == whole
         assert restarts(stack) == {"triton_died": 1.0}
         assert classify(stack.url, TEXTS[0]) == before
 

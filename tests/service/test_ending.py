@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import threading
@@ -12,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import grpc
 import pytest
 
 from chaos.balancer import Balancer
@@ -24,6 +26,8 @@ from tests.service.conftest import MODELS
 # Long enough to look, short enough to wait for.
 DRAIN = {"SUB50_DRAIN_SECONDS": "1.5"}
 LONG = {"SUB50_DRAIN_SECONDS": "60"}
+# Forty slices.
+BULK = json.dumps({"input": ["a good film " * 10] * 128}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +55,7 @@ def shared_triton() -> Iterator[FakeTriton]:
 def triton(shared_triton: FakeTriton) -> Iterator[FakeTriton]:
     yield shared_triton
     shared_triton.delay_seconds = 0.0
+    shared_triton.failure = None
 
 
 StartApi = Callable[..., ApiProcess]
@@ -177,6 +182,27 @@ def test_the_last_signal_cuts_off_what_is_under_way_and_its_client_is_told(
     assert status == 128 + numbers[-1], output
     assert asked.result().status == 503
     assert asked.result().problem == "urn:sub50:problem:stopping"
+    assert "Traceback" not in output
+
+
+def test_a_bulk_request_that_waits_for_its_model_ends_with_the_service(
+    start_api: StartApi, triton: FakeTriton
+) -> None:
+    api = start_api(**LONG)
+    triton.delay_seconds = 0.05
+    asked = len(triton.requests)
+    with ThreadPoolExecutor() as pool, closing(api.connect()) as connection:
+        bulk = pool.submit(ask, connection, body=BULK)
+        until(lambda: len(triton.requests) >= asked + 5, seconds=10)
+        triton.failure = (grpc.StatusCode.UNAVAILABLE, "Socket closed")
+        time.sleep(0.5)
+        assert not bulk.done()
+        for _ in range(3):
+            api.send(signal.SIGTERM)
+            time.sleep(0.3)
+        status, output = api.end(None)
+    assert status == 128 + signal.SIGTERM, output
+    assert (bulk.result().status, bulk.result().problem) == (503, "urn:sub50:problem:stopping")
     assert "Traceback" not in output
 
 
