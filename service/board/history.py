@@ -36,10 +36,19 @@ class Point:
     p99: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Triton was started anew before the sample of the moment `at`, and after the one before it."""
+
+    at: float
+    reason: str
+
+
 class History:
     """Samples of `metrics`, every `sample_seconds`, of the last ten minutes.
 
-    It keeps so many that the first and the last are that far apart.
+    It keeps so many that the first and the last are that far apart. `last_restart` is kept
+    however long ago it was.
     """
 
     def __init__(self, metrics: Metrics, sample_seconds: float) -> None:
@@ -49,6 +58,7 @@ class History:
         kept = round(KEPT_SECONDS / sample_seconds)
         self._samples: deque[Sample] = deque(maxlen=kept + 1)
         self.points: deque[Point] = deque(maxlen=kept)
+        self.last_restart: Restart | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -70,6 +80,11 @@ class History:
         """Keep a sample, and the point between it and the one before."""
         if self._samples:
             self.points.append(_point(self._samples[-1], sample))
+        known = self._samples[-1].restarts if self._samples else {}
+        for reason, count in sample.restarts.items():
+            # Of several the last counts: a start that failed comes after what it was made for.
+            if count > known.get(reason, 0):
+                self.last_restart = Restart(sample.at, reason)
         self._samples.append(sample)
         self.taken += 1
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.board import history, view
@@ -33,7 +34,7 @@ class LiveBoard:
         self._models = models
         self._probe = probe
         self._history = history.History(metrics, history.SAMPLE_SECONDS)
-        self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._started_at, self._begun = datetime.now(UTC), time.monotonic()
         self._rendered: tuple[Any, bytes] | None = None
 
     def running(self) -> AbstractAsyncContextManager[None]:
@@ -55,6 +56,11 @@ class LiveBoard:
             self._rendered = (state, self._render(models, readiness).model_dump_json().encode())
         return self._rendered[1]
 
+    def _clock(self, at: float) -> str:
+        """A moment of the monotonic clock, as it was on the wall if nobody has set that since."""
+        moment = self._started_at + timedelta(seconds=at - self._begun)
+        return moment.isoformat(timespec="milliseconds")
+
     def _render(self, models: list[ServedModel], readiness: Readiness | None) -> Board:
         settings, latest = self._settings, self._history.latest
         promise_ms = settings.interactive_timeout_ms
@@ -62,12 +68,13 @@ class LiveBoard:
         return Board(
             sample=self._history.taken,
             sample_seconds=self._history.sample_seconds,
-            started_at=self._started_at,
+            started_at=self._clock(self._begun),
             promise_ms=promise_ms,
             top_edge_ms=1000 * REQUEST_EDGES_SECONDS[-1],
             interactive_tokens=settings.interactive_tokens,
             keys_needed=settings.asks_for_keys,
             triton_answers=None if readiness is None else readiness.live,
+            restarts=view.restarts_of(self._history, self._clock),
             now=view.now_of(latest),
             windows=[
                 view.window_of(self._history, seconds, promise_ms, names)

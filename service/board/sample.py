@@ -19,8 +19,9 @@ RequestKey = tuple[str, str, int]
 class Sample:
     """What was counted from the start of the service to the moment `at`, on the monotonic clock.
 
-    Times in seconds; `refused` by reason, `stages` by stage. The fields from `inflight` on are as
-    they were at that moment.
+    Times in seconds; `refused` by reason, `stages` by stage, and `restarts` of Triton by reason:
+    none where it is not the service's own. The fields from `inflight` on are as they were at that
+    moment.
     """
 
     at: float
@@ -29,6 +30,7 @@ class Sample:
     refused: dict[str, int]
     call_rows: Buckets
     padding: Buckets
+    restarts: dict[str, int]
     inflight: int
     backlog: float
     margin: float
@@ -60,6 +62,7 @@ async def read_sample(metrics: Metrics) -> Sample:
         refused=_by_label(metrics.refused, "reason"),
         call_rows=call_rows,
         padding=Buckets.of(metrics.padding_ratio),
+        restarts=_by_label(metrics.triton_restarts, "reason"),
         inflight=round(_value(metrics.inflight)),
         backlog=_value(metrics.backlog),
         margin=_value(metrics.margin),

@@ -93,6 +93,16 @@ class BoardEngine(BoardModel):
     fault: str | None = Field(description="Why it does not answer.")
 
 
+class Restarts(BoardModel):
+    """Starts of Triton after the first, since the start of the service."""
+
+    reasons: dict[str, int] = Field(
+        description="By why, as in sub50_triton_restarts_total; those that there were."
+    )
+    last_reason: str | None
+    last_at: str | None = Field(description="UTC, to a sample.")
+
+
 class Board(BoardModel):
     """The service's own numbers over the last minutes."""
 
@@ -104,6 +114,7 @@ class Board(BoardModel):
     interactive_tokens: int
     keys_needed: bool
     triton_answers: bool | None = Field(description="Null before it was asked.")
+    restarts: Restarts | None = Field(description="Null where Triton is not the service's own.")
     now: Now
     windows: list[Window]
     charts: Charts

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from service.board.buckets import Buckets
 from service.board.history import P50, P99, History, Point
 from service.board.sample import Sample
-from service.board.schema import BoardEngine, Calls, Charts, Now, Stage, Traffic, Window
+from service.board.schema import (
+    BoardEngine,
+    Calls,
+    Charts,
+    Now,
+    Restarts,
+    Stage,
+    Traffic,
+    Window,
+)
 from service.board.tally import Tally, since
 from service.models import ServedModel
 from service.readiness import Readiness
@@ -91,6 +100,18 @@ def now_of(sample: Sample) -> Now:
         backlog_ms=round(1000 * sample.backlog, 3),
         margin_ms=round(1000 * sample.margin, 3),
         loop_lag_ms=round(1000 * sample.loop_lag, 3),
+    )
+
+
+def restarts_of(history: History, clock: Callable[[float], str]) -> Restarts | None:
+    """Restarts of Triton until the newest sample; `clock` writes a moment out for people."""
+    counts, last = history.latest.restarts, history.last_restart
+    if not counts:
+        return None
+    return Restarts(
+        reasons={reason: count for reason, count in counts.items() if count},
+        last_reason=None if last is None else last.reason,
+        last_at=None if last is None else clock(last.at),
     )
 
 

@@ -3,7 +3,7 @@
 import { LineChart } from "./charts.js";
 import { bars, byId, make, say } from "./dom.js";
 import { offer } from "./trial.js";
-import { REASONS, count, duration, ms, percentile, rate, share } from "./words.js";
+import { REASONS, RESTARTS, count, duration, ms, percentile, rate, share } from "./words.js";
 
 const FETCH_TIMEOUT_MS = 4000;
 const FIRST_ASK_MS = 1000;
@@ -32,6 +32,7 @@ const charts = {
 };
 
 const top = (value) => percentile(value, board.top_edge_ms);
+const clock = (moment) => new Date(moment).toLocaleString();
 const when = (row) => (row.ago_seconds ? `${duration(row.ago_seconds)} ago` : "Newest sample");
 
 async function refresh() {
@@ -67,6 +68,7 @@ function show() {
   showStages(window);
   showCalls(window);
   showModels(window);
+  showRestarts();
   offer(board.models, board.keys_needed);
 }
 
@@ -81,7 +83,9 @@ function showState() {
     alarms.push(`These numbers are old: ${why}. They are from ${since}.`);
   }
   if (board?.triton_answers === false) {
-    alarms.push("Triton does not answer: requests that need a model fail with 503.");
+    const { fault } = board.models[0];
+    const why = fault && board.models.every((model) => model.fault === fault) ? ` (${fault})` : "";
+    alarms.push(`Triton does not answer${why}. Requests that need a model fail with 503.`);
   } else {
     const silent = board?.models.filter((model) => model.answers === false) ?? [];
     for (const model of silent) alarms.push(`${model.name} does not answer: ${model.fault}`);
@@ -100,8 +104,9 @@ function stateWords(old) {
   const answering = asked.filter((model) => model.answers);
   if (!asked.length) words.push("Asking the models whether they answer …");
   else words.push(`${answering.length} of ${board.models.length} models answer.`);
-  const started = new Date(board.started_at).toLocaleString();
+  const started = clock(board.started_at);
   words.push(`${restarted ? "Restarted" : "Running since"} ${started}.`);
+  if (board.restarts?.last_at) words.push(`Triton started anew ${clock(board.restarts.last_at)}.`);
   return words.join(" ");
 }
 
@@ -225,6 +230,25 @@ function showModels(window) {
     return make("tr", {}, make("th", { scope: "row" }, model.name), ...made);
   });
   document.querySelector("#models tbody").replaceChildren(...rows);
+}
+
+function showRestarts() {
+  const { restarts } = board;
+  byId("restarts").hidden = restarts === null;
+  if (restarts === null) return;
+  byId("restarts").className = restarts.last_at ? "notice" : "note";
+  say(byId("restarts"), restartWords(restarts));
+}
+
+function restartWords({ reasons, last_reason: reason, last_at: at }) {
+  if (at === null) return "Triton has not been started anew since the service started.";
+  const because = (name) => RESTARTS[name] ?? name;
+  const all = Object.entries(reasons);
+  const total = all.reduce((sum, [, number]) => sum + number, 0);
+  const last = `${clock(at)}: ${because(reason)}.`;
+  if (total === 1) return `Triton was started anew once since the service started, ${last}`;
+  const each = all.map(([name, number]) => `${because(name)} (${count(number)})`).join(", ");
+  return `Triton was started anew ${count(total)} times since the service started, the last time ${last} In all: ${each}.`;
 }
 
 /** Again once a sample is due; nobody is asked for a page that nobody sees. */

@@ -32,6 +32,14 @@ export function duration(seconds) {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
+export const RESTARTS = {
+  triton_died: "it ended",
+  model_died: "the process of a model ended",
+  supervisor_died: "the process that keeps it ended",
+  hung: "it hung",
+  start_failed: "a start failed",
+};
+
 export const REASONS = {
   predicted: "predicted to be late",
   late: "late after all",

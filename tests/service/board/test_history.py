@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from service.board.history import History
 from service.board.sample import read_sample
-from service.board.view import charts_of, window_of
+from service.board.schema import Restarts
+from service.board.view import charts_of, restarts_of, window_of
 from service.metrics import Metrics
 
 MODELS = ("sentiment", "topics")
@@ -154,6 +155,25 @@ def test_calls_show_their_rows_and_their_padding(clocked: Clocked) -> None:
     assert (calls.count, calls.mean_rows, calls.padding_ratio) == (4, 11.25, 1.5)
     assert calls.edges[:3] == [1, 2, 3]
     assert calls.rows == [2, 0, 1, *[0] * 7, 1]
+
+
+def test_the_last_restart_is_kept_however_long_ago(clocked: Clocked) -> None:
+    clocked.sample(0)
+    assert restarts_of(clocked.history, str) is None  # Triton is somebody else's
+    for reason in ("hung", "start_failed"):
+        clocked.metrics.triton_restarts.labels(reason)
+    clocked.sample(5)
+    none = restarts_of(clocked.history, str)
+    assert none == Restarts(reasons={}, last_reason=None, last_at=None)
+    clocked.metrics.triton_restarts.labels("start_failed").inc(2)
+    clocked.metrics.triton_restarts.labels("hung").inc()
+    clocked.sample(10)
+    clocked.metrics.triton_restarts.labels("hung").inc()
+    for at in range(15, 1000, 5):
+        clocked.sample(float(at))
+    found = restarts_of(clocked.history, str)
+    counts = {"hung": 2, "start_failed": 2}
+    assert found == Restarts(reasons=counts, last_reason="hung", last_at="15.0")
 
 
 def test_no_more_is_kept_than_ten_minutes() -> None:
