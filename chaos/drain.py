@@ -81,18 +81,19 @@ async def _measure(
     balancing = asyncio.create_task(balancer.run())
     load = Load(questions, balancer.choose, conditions.rate_per_second)
     drains = Drains()
+    await asyncio.sleep(PAUSE_SECONDS)
+    sending = asyncio.create_task(load.run(LONGEST_SECONDS))
     try:
-        await asyncio.sleep(PAUSE_SECONDS)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(load.run(LONGEST_SECONDS))
-            await asyncio.sleep(conditions.before_seconds)
-            for number in range(repetitions):
-                await _drain(stacks[number % len(stacks)], load, drains)
-            load.stop()
+        await asyncio.sleep(conditions.before_seconds)
+        for number in range(repetitions):
+            await _drain(stacks[number % len(stacks)], load, drains)
+        load.stop()
+        await sending
     finally:
-        balancing.cancel()
-        with suppress(asyncio.CancelledError):
-            await balancing
+        for task in (sending, balancing):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
     return load, drains
 
 
