@@ -42,6 +42,11 @@ def program_of(pid: int) -> str:
     return ""
 
 
+def running_below(pid: int, program: str) -> set[int]:
+    """Descendants that run a file of that name."""
+    return {child for child in descendants_of(pid) if program_of(child) == program}
+
+
 def still_running(pids: Iterable[int]) -> set[int]:
     """Those that have not ended; one that ended and was not collected has."""
     found = set()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chaos.errors import ChaosError
-from chaos.processes import command_of, descendants_of, program_of, still_running
+from chaos.processes import command_of, descendants_of, program_of, running_below, still_running
 from loadtest.generate import log_tail
 from loadtest.stack import free_port, is_ready
 
@@ -81,11 +81,10 @@ class Stack:
     def stub_pids(self) -> dict[str, int]:
         """The process that runs each model's engine; the last one, where there are several."""
         found = {}
-        for pid in sorted(descendants_of(self.pid)):
-            if program_of(pid) == STUB:
-                model = MODEL_IN_PATH.search(" ".join(command_of(pid)))
-                if model:
-                    found[model[1]] = pid
+        for pid in sorted(running_below(self.pid, STUB)):
+            model = MODEL_IN_PATH.search(" ".join(command_of(pid)))
+            if model:
+                found[model[1]] = pid
         return found
 
     def _only(self, what: str, fits: Callable[[int], bool]) -> int:

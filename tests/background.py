@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self
 
-
-class Background:
-    """Runs `_run` in a thread for as long as the block; that has to end once `_over` is set."""
-
-    def __init__(self) -> None:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        raise NotImplementedError
+from chaos.background import Background
 
 
 class SteadyLoad(Background):

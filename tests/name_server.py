@@ -10,7 +10,7 @@ import dns.message
 import dns.rdatatype
 import dns.rrset
 
-from tests.background import Background
+from chaos.background import Background
 
 NAME = "triton.test."
 POLL_SECONDS = 0.1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.background import Background
 from chaos.errors import ChaosError
 from chaos.processes import PROC, descendants_of, program_of
 from chaos.stack import SHARED_MEMORY, STUB, TRITON, Stack
@@ -87,24 +87,15 @@ def _taken_bytes(path: Path) -> int:
     return 0
 
 
-class Watch:
-    """Looks every so many seconds, in a thread, for as long as the block runs."""
+class Watch(Background):
+    """Looks every so many seconds for as long as the block runs."""
 
     def __init__(self, stack: Stack, every_seconds: float) -> None:
+        super().__init__()
         self.looks: list[Footprint] = []
         self.error: ChaosError | None = None
         self._stack = stack
         self._every_seconds = every_seconds
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="soak-watch", daemon=True)
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
     def _run(self) -> None:
         begun = time.monotonic()

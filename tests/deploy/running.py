@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -20,16 +19,11 @@ from typing import Any
 
 import pytest
 
-from tests.background import Background
+from chaos.background import Background
+from loadtest.stack import free_port as free_port
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, what: Callable[[], str]) -> Any:

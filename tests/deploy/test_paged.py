@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
+from chaos.processes import running_below
+from chaos.stack import TRITON
 from service.errors import ServeError
 from service.triton.installation import find_installation
 from tests.deploy.conftest import ROOT
 from tests.deploy.running import Notice, Pulse, Webhook, free_port, running, wait_for
 from tests.deploy.shortened import PROMISE_SECONDS, write_alertmanager, write_prometheus
-from tests.live.test_stack import descendants_of
 from tests.tiny_models import write_tiny_model
 
 pytestmark = pytest.mark.live
@@ -128,20 +129,6 @@ def watched(binaries: dict[str, str], url: str, folder: Path) -> Iterator[Webhoo
         yield webhook
 
 
-def below(pid: int, name: str) -> set[int]:
-    """Processes below `pid` whose program is called so."""
-    found = set()
-    for child in descendants_of(pid):
-        try:
-            command = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-        except OSError:  # ended meanwhile
-            continue
-        if Path(command[0].decode()).name == name:
-            found.add(child)
-    assert found, f"no {name} below {pid}"
-    return found
-
-
 def notice(webhook: Webhook, alert: str, status: str, url: str) -> Notice:
     """The notice of an alert, once it comes; `url` is the service's, for what to say if not."""
 
@@ -169,7 +156,8 @@ def test_a_slowed_service_pages_until_it_is_fast_again(
 ) -> None:
     url, pid = serving
     # Not the model's process: Triton gives up one that stands still for a second.
-    triton = below(pid, "tritonserver")
+    triton = running_below(pid, TRITON)
+    assert triton
     with clients(url), watched(binaries, url, tmp_path) as webhook:
         time.sleep(8)
         assert webhook.first(BURN, "firing") is None, webhook.notices

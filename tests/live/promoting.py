@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaos.processes import running_below
+from chaos.stack import STUB
 from core.versions import read_served
 from tests.background import SteadyLoad
 from tests.deploy.running import free_port
@@ -67,15 +69,7 @@ def serves(repository: Path) -> str:
 
 def stubs(stack: Stack) -> set[int]:
     """Processes that run engines; Triton starts each through a shell of its own."""
-    found = set()
-    for pid in stack.descendants():
-        try:
-            name = Path(f"/proc/{pid}/exe").readlink().name
-        except OSError:
-            continue
-        if name == "triton_python_backend_stub":
-            found.add(pid)
-    return found
+    return running_below(stack.process.pid, STUB)
 
 
 @dataclass(frozen=True)

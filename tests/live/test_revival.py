@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from benchmarks.promote_under_load import make_candidate
+from chaos.processes import running_below, still_running
+from chaos.stack import TRITON
 from core.card import ENGINE_FILE
 from tests.live.promoting import (
     TEXTS,
@@ -25,7 +27,7 @@ from tests.live.promoting import (
     stubs,
     until,
 )
-from tests.live.test_stack import Stack, is_zombie, still_running
+from tests.live.test_stack import Stack
 
 pytestmark = pytest.mark.live
 
@@ -35,11 +37,7 @@ BULK_TEXTS = [" ".join(TEXTS[(i + j) % len(TEXTS)] for j in range(6)) for i in r
 
 
 def triton_of(stack: Stack) -> int:
-    (found,) = [
-        pid
-        for pid in stack.descendants()
-        if not is_zombie(pid) and Path(f"/proc/{pid}/exe").readlink().name == "tritonserver"
-    ]
+    (found,) = running_below(stack.process.pid, TRITON)
     return found
 
 

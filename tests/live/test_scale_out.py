@@ -21,10 +21,12 @@ from pathlib import Path
 
 import pytest
 
+from chaos.processes import running_below
+from chaos.stack import TRITON
 from core.card import ENGINE_FILE
 from tests.background import SteadyLoad
 from tests.deploy.running import answers, free_port, running, wait_for
-from tests.live.test_stack import ROOT, SUB50, descendants_of, executions
+from tests.live.test_stack import ROOT, SUB50, executions
 from tests.name_server import NameServer
 
 pytestmark = pytest.mark.live
@@ -97,11 +99,7 @@ class OneTriton:
 
     def kill(self) -> float:
         """Kill its server outright, with requests under way; the moment when that happened."""
-        (server,) = [
-            pid
-            for pid in descendants_of(self.process.pid)
-            if Path(f"/proc/{pid}/exe").readlink().name == "tritonserver"
-        ]
+        (server,) = running_below(self.process.pid, TRITON)
         os.kill(server, signal.SIGSTOP)
         time.sleep(STILL_SECONDS)
         moment = time.monotonic()

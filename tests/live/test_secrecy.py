@@ -10,7 +10,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +17,12 @@ from typing import Any
 
 import pytest
 
+from chaos.processes import descendants_of, running_below
+from chaos.stack import TRITON
+from tests.collector import Collector, collecting
 from tests.deploy.running import free_port
 from tests.live.promoting import until
-from tests.live.test_stack import JSON, ROOT, SUB50, descendants_of
-from tests.service.test_tracing_export import Collector
+from tests.live.test_stack import JSON, ROOT, SUB50
 
 pytestmark = pytest.mark.live
 
@@ -88,13 +89,8 @@ def allow_core_dumps() -> None:
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
-    receiver = Collector()
-    thread = threading.Thread(target=receiver.server.serve_forever)
-    thread.start()
-    yield receiver
-    receiver.server.shutdown()
-    thread.join()
-    receiver.server.server_close()
+    with collecting() as receiver:
+        yield receiver
 
 
 @pytest.fixture(scope="module")
@@ -199,12 +195,7 @@ def telling(text: str) -> list[str]:
 
 
 def triton_of(service: Service) -> list[int]:
-    found = []
-    for pid in descendants_of(service.process.pid):
-        with suppress(OSError):  # it ended meanwhile
-            if Path(f"/proc/{pid}/comm").read_text().strip() == "tritonserver":
-                found.append(pid)
-    return found
+    return sorted(running_below(service.process.pid, TRITON))
 
 
 def test_other_users_of_the_machine_read_no_tokens(service: Service) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from chaos.processes import descendants_of, still_running
 from tests.deploy.running import free_port
 
 pytestmark = pytest.mark.live
@@ -79,34 +80,6 @@ class Stack:
 
     def descendants(self) -> set[int]:
         return descendants_of(self.process.pid)
-
-
-def descendants_of(pid: int) -> set[int]:
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    found: set[int] = set()
-    queue = [pid]
-    while queue:
-        for child in children.get(queue.pop(), []):
-            found.add(child)
-            queue.append(child)
-    return found
-
-
-def still_running(pids: set[int]) -> set[int]:
-    return {pid for pid in pids if Path(f"/proc/{pid}").exists() and not is_zombie(pid)}
-
-
-def is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def shared_memory() -> set[str]:
