@@ -21,7 +21,8 @@ from core.versions import VersionError
 OPERATORS: dict[str, frozenset[str] | None] = {
     "": None,
     "ai.onnx": None,
-    "com.microsoft": frozenset({"MatMulNBits"}),  # a scheme of `sub50 engines quantize`
+    # A scheme of `sub50 engines quantize`, and what graphs for a GPU have (engines/gpu_graph.py).
+    "com.microsoft": frozenset({"MatMulNBits", "Attention", "FastGelu", "Gelu"}),
 }
 # They run as often as their input says, which may be for ever.
 LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})

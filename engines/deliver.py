@@ -19,6 +19,7 @@ from tritonclient.grpc import model_config_pb2
 from engines.checksum_list import check_listed, read_checksums, served_files
 from engines.checksums import file_sha256
 from engines.errors import EngineError
+from engines.gpu_config import is_on_gpu, put_on_gpu
 from engines.model_config import CONFIG_FILE, read_config
 
 DELIVERED_HEADER = "# Written by `sub50 engines deliver` from the file that came with the engine.\n"
@@ -104,8 +105,12 @@ def _write_fit(path: Path, fit: Fit) -> None:
     """Write a configuration anew for the container's cores, or for its GPU."""
     config = read_config(path)
     if fit.device == "gpu":
-        for group in config.instance_group:
-            group.kind = model_config_pb2.ModelInstanceGroup.KIND_GPU
+        _write_for_gpu(path, config)
+    elif is_on_gpu(config):
+        raise EngineError(
+            f"{path} has the engine run on a GPU: deliver it with --device gpu, or go back to the "
+            f"engine for processors with `sub50 engines tune {path.parent.name} --reset`"
+        )
     elif fit.cores is not None:
         del config.instance_group[1:]
         config.instance_group[0].count = fit.instances
@@ -117,6 +122,16 @@ def _write_fit(path: Path, fit: Fit) -> None:
     else:
         return
     path.write_text(DELIVERED_HEADER + text_format.MessageToString(config), encoding="utf-8")
+
+
+def _write_for_gpu(path: Path, config: model_config_pb2.ModelConfig) -> None:
+    if config.backend == "onnxruntime":
+        put_on_gpu(config)
+    elif not is_on_gpu(config):
+        raise EngineError(
+            f"{path}: --device gpu knows no way to have backend {config.backend!r} on a GPU; go "
+            f"back to ONNX Runtime with `sub50 engines tune {path.parent.name} --reset`"
+        )
 
 
 def _thread_parameter(path: Path, config: model_config_pb2.ModelConfig) -> str:

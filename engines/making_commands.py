@@ -91,8 +91,8 @@ def list_engines(repository: Repository = DEFAULT_REPOSITORY, as_json: AsJson = 
 def tune(
     names: Annotated[list[str] | None, typer.Argument(help="Which models; all by default.")] = None,
     lengths: Annotated[str, typer.Option(help="Texts' tokens:weight.")] = "25:0.7,128:0.3",
-    runtime: Annotated[str | None, typer.Option(help="Only onnxruntime or openvino.")] = None,
-    precision: Annotated[str | None, typer.Option(help="Only int8, fp32 or bf16.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="Only onnxruntime, openvino or cuda.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Only int8, fp32, bf16 or fp16.")] = None,
     seconds: Annotated[
         float, typer.Option(min=0.1, help="For each candidate at each batch size.")
     ] = 1.2,
@@ -106,6 +106,9 @@ def tune(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw latency over throughput, SVG.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, write nothing.")] = False,
+    unmeasured: Annotated[
+        bool, typer.Option("--unmeasured", help="With cuda: for a GPU elsewhere; only the gate.")
+    ] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Go back to what was built.")] = False,
     base: Base = None,
     repository: Repository = DEFAULT_REPOSITORY,
@@ -114,7 +117,7 @@ def tune(
     """Measure the ways to run what is served on this machine, and serve with the best."""
     from engines.tune_command import Choice, run_reset, run_tune
 
-    choice = Choice(lengths, runtime, precision, seconds, base, data, dry_run, source)
+    choice = Choice(lengths, runtime, precision, seconds, base, data, dry_run, source, unmeasured)
     result = carry_out(
         lambda: run_reset(names, repository) if reset else run_tune(names, repository, choice, plot)
     )

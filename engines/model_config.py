@@ -13,6 +13,7 @@ from tritonclient.grpc import model_config_pb2
 
 from engines.catalog import CATALOG, MAX_TOKENS, ModelSpec, spec_of
 from engines.errors import EngineError
+from engines.gpu_config import put_on_gpu, record_runs
 from engines.tensor_names import INPUT_NAMES
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ def tuned_config(
     # The openvino backend's own default is model.xml.
     config.default_model_filename = candidate.engine_file
     config.instance_group[0].count = candidate.instances
+    if candidate.on_gpu:
+        put_on_gpu(config)
+        record_runs(config)
     if candidate.backend == "openvino":
         for key in PARAMETERS:
             del config.parameters[key]

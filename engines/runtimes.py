@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 from core.buckets import bucket_length
 from core.card import ENGINE_FILE
 from engines.errors import EngineError
+from engines.gpu_config import GPU_RUN_TOKENS
 from engines.measure import Engine, Floats, open_session
 
 Backend = Literal["onnxruntime", "openvino"]
+Precision = Literal["INT8", "FP32", "BF16", "FP16"]
 REFERENCE_FILE = "model.fp32.onnx"
+GPU_FILE = "model.fp16.onnx"
+# As `--runtime` names ONNX Runtime on a GPU.
+CUDA = "cuda"
+# Instances of an engine that share a GPU: two keep it busy while one waits for its process.
+GPU_LAYOUTS = ((1, 1), (1, 2))
+# As in the backends, unless a configuration says otherwise.
+RUN_TOKENS = 512
 # An instance is a process with an engine of its own: on larger machines more of them cost more
 # memory than threads do.
 MOST_INSTANCES = 8
@@ -30,19 +39,25 @@ class Candidate:
     """One way to run an engine. `threads` are those of each of the `instances`."""
 
     backend: Backend
-    precision: Literal["INT8", "FP32", "BF16"]
+    precision: Precision
     threads: int
     instances: int
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether it runs on a GPU: FP16 is for those alone."""
+        return self.precision == "FP16"
+
+    @property
     def engine_file(self) -> str:
-        """The file in the version folder: the INT8 engine, or the unquantized graph."""
-        return ENGINE_FILE if self.precision == "INT8" else REFERENCE_FILE
+        """The file in the version folder: the INT8 engine, the unquantized graph, or the GPU's."""
+        return {"INT8": ENGINE_FILE, "FP16": GPU_FILE}.get(self.precision, REFERENCE_FILE)
 
     @property
     def label(self) -> str:
         """Its name for people, such as `openvino BF16 2x1` (threads x instances)."""
-        return f"{self.backend} {self.precision} {self.threads}x{self.instances}"
+        backend = CUDA if self.on_gpu else self.backend
+        return f"{backend} {self.precision} {self.threads}x{self.instances}"
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields."""
@@ -91,15 +106,24 @@ class Output:
     name: str
 
 
-def run_length(backend: str, tokens: int) -> int:
+def run_length(backend: str, precision: str, tokens: int) -> int:
     """The padded length at which that runtime's backend runs a text of so many tokens."""
-    return bucket_length(tokens) if backend == "openvino" else tokens
+    return bucket_length(tokens) if backend == "openvino" or precision == "FP16" else tokens
+
+
+def max_run_tokens(precision: str) -> int:
+    """Padded tokens that a run holds at most, as the backends cut their batches."""
+    return GPU_RUN_TOKENS if precision == "FP16" else RUN_TOKENS
 
 
 def open_engine(path: Path, backend: str, precision: str, threads: int = 0) -> Engine:
     """Load an engine file as a backend would; `threads` 0 takes every core."""
     if backend == "openvino":
         return OpenVinoEngine(path, precision, threads)
+    if precision == "FP16":
+        from engines.cuda import CudaEngine
+
+        return CudaEngine(path)
     session: Engine = open_session(path, threads or usable_cores())
     return session
 
@@ -112,13 +136,13 @@ def has_openvino() -> bool:
 def candidates(runtime: str | None = None, precision: str | None = None) -> list[Candidate]:
     """Every way to run an engine here, or those of one runtime or precision.
 
-    BF16 is left out where the processor has no instructions for it. INT8 under the hint bf16 is
-    never one: its answers move with their batch-mates.
+    BF16 is left out where the processor has no instructions for it, FP16 where there is no GPU.
+    INT8 under the hint bf16 is never one: its answers move with their batch-mates.
 
     Raises:
         EngineError: a name is unknown, or nothing is left of the choice.
     """
-    ways: list[tuple[Backend, Literal["INT8", "FP32", "BF16"]]] = [
+    ways: list[tuple[Backend, Precision]] = [
         ("onnxruntime", "INT8"),
         ("onnxruntime", "FP32"),
     ]
@@ -128,19 +152,41 @@ def candidates(runtime: str | None = None, precision: str | None = None) -> list
             ways.append(("openvino", "BF16"))
     elif runtime == "openvino":
         raise EngineError(INSTALL_OPENVINO)
+    if has_gpu(is_wanted=runtime == CUDA):
+        ways.append(("onnxruntime", "FP16"))
     chosen = [
-        way
-        for way in ways
-        if runtime in (None, way[0]) and (precision is None or precision.upper() == way[1])
+        (backend, name)
+        for backend, name in ways
+        if runtime in (None, CUDA if name == "FP16" else backend)
+        and (precision is None or precision.upper() == name)
     ]
     if not chosen:
-        known = ", ".join(f"{backend} {name}" for backend, name in ways)
+        known = ", ".join(f"{CUDA if name == 'FP16' else way} {name}" for way, name in ways)
         raise EngineError(f"no candidate is {runtime or ''} {precision or ''}; there are {known}")
     return [
         Candidate(backend, name, threads, instances)
         for backend, name in chosen
-        for threads, instances in layouts(usable_cores())
+        for threads, instances in (GPU_LAYOUTS if name == "FP16" else layouts(usable_cores()))
     ]
+
+
+def has_gpu(is_wanted: bool = False) -> bool:
+    """Whether ONNX Runtime can run engines on a GPU here.
+
+    Raises:
+        EngineError: it cannot, and `is_wanted`; says what was found, what is needed, what to do.
+    """
+    from engines.cuda import cuda_gpu, require_cuda
+
+    return require_cuda() is not None if is_wanted else cuda_gpu() is not None
+
+
+def gpu_name() -> str:
+    """The GPU that candidates run on here, for the card. Raises EngineError where there is none."""
+    from engines.cuda import require_cuda
+
+    gpu = require_cuda()
+    return f"{gpu.name} (compute capability {gpu.compute_capability}, driver {gpu.driver})"
 
 
 def layouts(cores: int) -> Sequence[tuple[int, int]]:

@@ -13,6 +13,7 @@ from engines.evaluated_engine import EvaluatedEngine
 from engines.evaluation_record import Calls, Cost, Speed
 from engines.measure import memory_bytes
 from engines.record import machine
+from engines.runtimes import gpu_name
 from engines.tune_measure import BATCHES, ROUNDS, Worker, summary
 
 # Lengths that stand for those of all texts: the middles of so many equal parts of them.
@@ -113,9 +114,10 @@ def _speed(
 ) -> Speed:
     candidate = engine.candidate
     points = summary(candidate, {(candidate, batch): answers[batch] for batch in BATCHES}).points
-    memory = memory_bytes(engine.engine_file) if candidate.backend == "onnxruntime" else None
+    # Of a process that runs it on processors by ONNX Runtime.
+    is_known = candidate.backend == "onnxruntime" and not candidate.on_gpu
     return Speed(
-        machine=machine(),
+        machine=f"{gpu_name()}; {machine()}" if candidate.on_gpu else machine(),
         backend=candidate.backend,
         precision=candidate.precision,
         threads=candidate.threads,
@@ -132,6 +134,6 @@ def _speed(
             for point in points
         ],
         engine_bytes=engine.engine_file.stat().st_size,
-        memory_bytes=memory,
+        memory_bytes=memory_bytes(engine.engine_file) if is_known else None,
         cost=price.cost(max(p.texts_per_second for p in points)) if price else None,
     )

@@ -17,19 +17,22 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 
 from core.buckets import bucket_length
 from core.card import ENGINE_FILE
-from engines import tune_gate, tune_measure
+from engines import tune_gate, tune_measure, tune_unmeasured
 from engines.errors import EngineError
+from engines.gpu_graph import gpu_graph
 from engines.merge import ADAPTERS
-from engines.runtimes import REFERENCE_FILE, Candidate, candidates
+from engines.runtimes import CUDA, GPU_FILE, REFERENCE_FILE, Candidate, candidates, gpu_name
 from engines.tune_apply import apply, reset
 from engines.tune_choose import fitted_line, winner
 from engines.tune_reference import Origin, judge_of, unquantized
 from engines.tune_report import Tuned
 from engines.tune_subject import Subject, subjects
+from engines.tune_unmeasured import FOR_GPU
 
 DEFAULT_LENGTHS = "25:0.7,128:0.3"
 DEFAULT_SECONDS = 1.2
 WITHOUT_GRAPH = "FP32 and BF16 are left out, which take the unquantized graph"
+WITHOUT_GPU_GRAPH = "FP16 on the GPU is left out"
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,14 @@ class Choice:
 
     Attributes:
         lengths: the mix of texts to measure with, as in `25:0.7,128:0.3` (tokens:weight).
-        runtime: measure only this one, `onnxruntime` or `openvino`.
-        precision: measure only this one, `int8`, `fp32` or `bf16`.
+        runtime: measure only this one, `onnxruntime`, `openvino` or, on a GPU, `cuda`.
+        precision: measure only this one, `int8`, `fp32`, `bf16` or `fp16`.
         seconds: time of each candidate at each batch size.
         base_folder: folder of the base encoder; None fetches it into a cache.
         data: folder or file of labelled data, to hold accuracy to the gate too.
         dry_run: measure, and write nothing.
         source: folder of the checkpoint or adapter, where it is not found by itself.
+        unmeasured: write the engine for a GPU that this machine has not; the gate alone is asked.
     """
 
     lengths: str = DEFAULT_LENGTHS
@@ -55,6 +59,18 @@ class Choice:
     data: Path | None = None
     dry_run: bool = False
     source: Path | None = None
+    unmeasured: bool = False
+
+    def ways(self) -> list[Candidate]:
+        """The candidates. Raises EngineError where none is left, or one cannot be run here."""
+        if not self.unmeasured:
+            return candidates(self.runtime, self.precision)
+        if self.runtime != CUDA or (self.precision or "fp16").lower() != "fp16":
+            raise EngineError(
+                "--unmeasured is for a GPU that is elsewhere: say --runtime cuda with it. What "
+                "runs on this machine is measured"
+            )
+        return [FOR_GPU]
 
 
 def tune_engines(
@@ -76,7 +92,7 @@ def tune_engines(
     mix = parse_lengths(choice.lengths)
     if choice.source is not None and len(names or ()) != 1:
         raise EngineError("--source is of one model; name that one")
-    ways = candidates(choice.runtime, choice.precision)
+    ways = choice.ways()
     chosen = subjects(names, repository, choice.data)
     origin = Origin(choice.base_folder, choice.source, adapters)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -91,7 +107,7 @@ def tune_engines(
             with tempfile.TemporaryDirectory(prefix="sub50-tune-") as work:
                 tuned = Work(subject, Path(work), told).tune(ways, choice, mix, origin)
                 if not choice.dry_run:
-                    apply(tuned, subject, Path(work) / REFERENCE_FILE)
+                    apply(tuned, subject, Path(work) / tuned.winner.engine_file)
             progress.update(step, completed=1, description=f"{subject.name}: {tuned.winner.label}")
             results.append(tuned)
     return results
@@ -111,10 +127,12 @@ class Work:
         origin: Origin,
     ) -> Tuned:
         """Ask the gate, measure, and choose."""
-        missing = self._lay_out(origin)
+        missing = self._lay_out(origin, for_gpu=any(way.on_gpu for way in ways))
         possible = self._possible(ways, missing)
         self.told("gate: the answers to compare with")
         judge = judge_of(self.subject, self.folder)
+        if choice.unmeasured:
+            return tune_unmeasured.judged_alone(self.subject, self.folder, judge, self.told)
         asked = tune_gate.judged(possible, self.folder, judge, self.told)
         lengths = cut_lengths(mix, self.subject.card.max_tokens)
         found = tune_measure.measure(
@@ -137,12 +155,14 @@ class Work:
             line_overhead_ms=overhead_ms,
             line_ms_per_token=ms_per_token,
             left_out=(*([missing] if missing else []), *asked.left_out),
+            gpu=gpu_name() if any(way.on_gpu for way in possible) else None,
         )
 
-    def _lay_out(self, origin: Origin) -> str | None:
+    def _lay_out(self, origin: Origin, for_gpu: bool) -> str | None:
         """Put the INT8 engine as it was made, and the unquantized graph, made anew, side by side.
 
-        Returns a line on what is left out without such a graph; None where there is one.
+        That of a GPU, where asked for, is made of the unquantized one. Returns a line on what is
+        left out without such a graph; None where there is one.
         """
         card = self.subject.card
         engine = self.subject.folder / ENGINE_FILE
@@ -150,11 +170,21 @@ class Work:
         self.told("making the unquantized graph")
         named = origin.source or (origin.base_folder if card.imported is None else None)
         try:
-            onnx.save(unquantized(self.subject, origin), self.folder / REFERENCE_FILE)
+            reference = unquantized(self.subject, origin)
         except EngineError as error:
             if named is not None:
                 raise
             return f"{WITHOUT_GRAPH}: {error}"
+        onnx.save(reference, self.folder / REFERENCE_FILE)
+        return self._lay_out_for_gpu(reference) if for_gpu else None
+
+    def _lay_out_for_gpu(self, reference: onnx.ModelProto) -> str | None:
+        self.told("making the graph for the GPU")
+        try:
+            model = gpu_graph(reference, self.subject.card.max_tokens)
+        except EngineError as error:
+            return f"{WITHOUT_GPU_GRAPH}: {error}"
+        onnx.save(model, self.folder / GPU_FILE)
         return None
 
     def _possible(self, ways: Sequence[Candidate], missing: str | None) -> list[Candidate]:

@@ -19,13 +19,16 @@ from engines.errors import EngineError
 from engines.listing import card_of
 from engines.model_config import CONFIG_FILE, config_text, tuned_config, untuned_text
 from engines.record import machine
-from engines.runtimes import DEFAULT, REFERENCE_FILE, Candidate
+from engines.runtimes import DEFAULT, GPU_FILE, REFERENCE_FILE, Candidate
 from engines.tune_report import Tuned
 from engines.tune_subject import Subject
 from engines.whole_file import whole_file
 
+# What tuning may lay beside the INT8 engine.
+BESIDE = (REFERENCE_FILE, GPU_FILE)
 
-def apply(tuned: Tuned, subject: Subject, reference: Path) -> None:
+
+def apply(tuned: Tuned, subject: Subject, made: Path) -> None:
     """Write the winner into the version folder, the card and config.pbtxt.
 
     In that order: whatever config.pbtxt names is in place when it is read.
@@ -33,16 +36,16 @@ def apply(tuned: Tuned, subject: Subject, reference: Path) -> None:
     Args:
         tuned: what was measured of the subject.
         subject: the version that is served.
-        reference: the unquantized graph, which is copied where it wins.
+        made: the winner's engine file, which is copied where it is not the INT8 engine.
 
     Raises:
         EngineError: another version has been promoted meanwhile; nothing was written.
     """
     candidate, version = tuned.winner, subject.folder
     with _held(subject):
-        if candidate.engine_file == REFERENCE_FILE:
-            with whole_file(version / REFERENCE_FILE) as partial:
-                shutil.copyfile(reference, partial)
+        if candidate.engine_file in BESIDE:
+            with whole_file(version / candidate.engine_file) as partial:
+                shutil.copyfile(made, partial)
         served = {
             "backend": candidate.backend,
             "precision": candidate.precision,
@@ -54,8 +57,7 @@ def apply(tuned: Tuned, subject: Subject, reference: Path) -> None:
             spec_of(subject.card), candidate, overhead_tokens, subject.card.max_tokens
         )
         write_config(version.parent, config_text(config, tuned_model=subject.name))
-        if candidate.engine_file != REFERENCE_FILE:
-            (version / REFERENCE_FILE).unlink(missing_ok=True)
+        _remove_beside(version, candidate.engine_file)
         _tell_others(subject, candidate, is_tuned=True)
 
 
@@ -69,8 +71,15 @@ def reset(subject: Subject) -> None:
         write_config(subject.folder.parent, untuned_text(subject.card))
         default = {"backend": DEFAULT.backend, "precision": DEFAULT.precision, "tuning": None}
         write_card(subject.card.model_copy(update=default), subject.folder)
-        (subject.folder / REFERENCE_FILE).unlink(missing_ok=True)
+        _remove_beside(subject.folder)
         _tell_others(subject, DEFAULT, is_tuned=False)
+
+
+def _remove_beside(version: Path, but: str | None = None) -> None:
+    """Remove what an earlier tuning laid into a version folder, but for the file of that name."""
+    for name in BESIDE:
+        if name != but:
+            (version / name).unlink(missing_ok=True)
 
 
 def write_config(folder: Path, text: str) -> None:
@@ -119,7 +128,7 @@ def _tell_others(subject: Subject, candidate: Candidate, is_tuned: bool) -> None
                 "precision": DEFAULT.precision,
                 "tuning": None,
             }
-            (version / REFERENCE_FILE).unlink(missing_ok=True)
+            _remove_beside(version)
         write_card(card.model_copy(update=changes), version)
 
 
@@ -135,7 +144,7 @@ def _tuning(tuned: Tuned, version: Path) -> Tuning:
         lengths=tuned.lengths,
         line_overhead_ms=tuned.line_overhead_ms,
         line_ms_per_token=tuned.line_ms_per_token,
-        machine=machine(),
+        machine=f"{tuned.gpu}; {machine()}" if candidate.on_gpu else machine(),
         tuned_at=datetime.now(UTC).isoformat(timespec="seconds"),
         candidates=tuned.candidates(),
     )

@@ -17,6 +17,7 @@ __all__ = ["Choice", "run_reset", "run_tune"]
 # A table's width where the output is no terminal, whose own width then is unknown.
 FILE_COLUMNS = 110
 RESTART = "Restart `sub50 serve` to serve with it."
+ON_A_GPU = "Measured nowhere: serve it on a machine with a GPU, and tune it there."
 
 
 def run_tune(
@@ -36,12 +37,14 @@ def run_tune(
         console.print(INSTALL_OPENVINO, markup=False, highlight=False, soft_wrap=True)
     results = tune_engines(names or None, repository, choice)
     for tuned in results:
-        console.print(table(tuned))
+        if tuned.measurements:
+            console.print(table(tuned))
         for line in tuned.left_out:
             console.print(f"{tuned.name}: {line}", markup=False, highlight=False, soft_wrap=True)
     if plot is not None:
         write_plot(results, plot)
-    console.print("Nothing was written." if choice.dry_run else RESTART)
+    next_step = ON_A_GPU if choice.unmeasured else RESTART
+    console.print("Nothing was written." if choice.dry_run else next_step)
     return [tuned.as_dict() for tuned in results]
 
 

@@ -16,6 +16,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from core.card import Verdict
 from engines.errors import EngineError
+from engines.measure import Engine
 from engines.runtimes import Candidate, open_engine
 from engines.sensitivity import Judge
 
@@ -36,10 +37,12 @@ def judged(
     folder: Path,
     judge: Judge,
     told: Callable[[str], None] = lambda text: None,
+    opened: Callable[[Path, str, str], Engine] = open_engine,
 ) -> Judged:
     """Ask the gate of every candidate.
 
     Answers depend on runtime and precision only, so each pair is asked once, with all cores.
+    `opened` loads an engine file for a runtime and a precision.
 
     Raises:
         EngineError: none of them passes; with the reasons, and before anything is measured.
@@ -52,7 +55,7 @@ def judged(
             continue
         told(f"gate: {' '.join(pair)}")
         try:
-            engine = open_engine(folder / candidate.engine_file, *pair)
+            engine = opened(folder / candidate.engine_file, *pair)
             found[pair] = judge.examine(engine).verdict
         except UNABLE as error:
             unable[pair] = (

@@ -23,7 +23,8 @@ PLOT_SUFFIXES = (".svg", ".png", ".pdf")
 class Tuned:
     """One model's measurements, verdicts and winner, with the line of the winner's runs.
 
-    `left_out` says, in a line each, what could not be measured and why.
+    `left_out` says, in a line each, what could not be measured and why. `gpu` is the one that
+    candidates ran on, where any did.
     """
 
     name: str
@@ -35,12 +36,14 @@ class Tuned:
     line_overhead_ms: float
     line_ms_per_token: float
     left_out: tuple[str, ...] = ()
+    gpu: str | None = None
 
     def candidates(self) -> list[dict[str, Any]]:
         """Every candidate with its figures, for the card and for JSON."""
         return [
             {
                 **found.candidate.as_dict(),
+                **({"gpu": self.gpu} if found.candidate.on_gpu else {}),
                 "gate": self.verdicts[found.candidate].model_dump(mode="json"),
                 "points": [rounded(point.as_dict()) for point in found.points],
             }

@@ -18,10 +18,7 @@ from typing import Any
 import numpy as np
 
 from engines.measure import Engine, feed
-from engines.runtimes import open_engine, run_length
-
-# As the backends cut their batches: no run holds more padded tokens.
-MAX_RUN_TOKENS = 512
+from engines.runtimes import max_run_tokens, open_engine, run_length
 
 
 def main() -> None:
@@ -31,17 +28,19 @@ def main() -> None:
         Path(settings["path"]), settings["backend"], settings["precision"], settings["threads"]
     )
     # Texts as their backend runs them.
+    way = settings["backend"], settings["precision"]
     lengths = [
-        (run_length(settings["backend"], int(tokens)), float(weight))
-        for tokens, weight in settings["lengths"]
+        (run_length(*way, int(tokens)), float(weight)) for tokens, weight in settings["lengths"]
     ]
+    most = max_run_tokens(settings["precision"])
     for tokens, _ in lengths:
         for batch in settings["batches"]:
-            for rows in runs_of(batch, tokens):
+            for rows in runs_of(batch, tokens, most):
                 engine.run(None, inputs_of(rows, tokens, settings["token_ids"]))
     answer({"ready": True})
     for line in sys.stdin:
-        answer(measure(engine, lengths, settings["token_ids"], **json.loads(line)))
+        asked = json.loads(line)
+        answer(measure(engine, lengths, settings["token_ids"], most=most, **asked))
 
 
 def measure(
@@ -51,16 +50,17 @@ def measure(
     batch: int,
     seconds: float,
     seed: int,
+    most: int,
 ) -> dict[str, Any]:
     """Time of every call, and of every run by its rows and tokens, all in milliseconds.
 
-    A call's texts are of one length, drawn by weight. Texts over MAX_RUN_TOKENS are cut into
+    A call's texts are of one length, drawn by weight. Texts of more than `most` tokens are cut into
     several runs, as the backends do.
     """
     random = np.random.default_rng(seed)
     weights = np.array([weight for _, weight in lengths])
     feeds = {
-        tokens: [inputs_of(rows, tokens, token_ids) for rows in runs_of(batch, tokens)]
+        tokens: [inputs_of(rows, tokens, token_ids) for rows in runs_of(batch, tokens, most)]
         for tokens, _ in lengths
     }
     calls: list[float] = []
@@ -80,11 +80,11 @@ def measure(
     return {"calls_ms": calls, "runs": runs, "elapsed_seconds": elapsed}
 
 
-def runs_of(batch: int, tokens: int) -> Iterator[int]:
+def runs_of(batch: int, tokens: int, most: int) -> Iterator[int]:
     """Rows of each run that a batch of texts of so many tokens is cut into."""
-    most = max(1, MAX_RUN_TOKENS // tokens)
-    for start in range(0, batch, most):
-        yield min(most, batch - start)
+    rows = max(1, most // tokens)
+    for start in range(0, batch, rows):
+        yield min(rows, batch - start)
 
 
 def inputs_of(rows: int, tokens: int, token_ids: int) -> dict[str, Any]:

@@ -26,14 +26,19 @@ FIELDS = {
     "ModelInput": {"name", "data_type", "format", "dims", "allow_ragged_batch", "optional"},
     "ModelOutput": {"name", "data_type", "dims", "label_filename"},
     "ModelInstanceGroup": {"name", "kind", "count"},
-    "ModelOptimizationPolicy": {"graph", "priority", "input_pinned_memory", "output_pinned_memory"},
+    "ModelOptimizationPolicy": {
+        "graph", "priority", "input_pinned_memory", "output_pinned_memory",
+        "execution_accelerators",
+    },
+    "ExecutionAccelerators": {"gpu_execution_accelerator"},
+    "Accelerator": {"name", "parameters"},
 }  # fmt: skip
 # Of the messages above: these hold numbers and flags alone.
 HARMLESS = {"ModelVersionPolicy", "ModelDynamicBatching", "Graph"}
 # What our backends read, or NVIDIA's backend of that name reads and ours pass over.
 PARAMETERS = {
     "execution_mode", "intra_op_thread_count", "inter_op_thread_count", "enable_mem_arena",
-    "enable_mem_pattern", "run_overhead_tokens", "max_run_tokens", "max_tokens",
+    "enable_mem_pattern", "run_overhead_tokens", "max_run_tokens", "max_tokens", "cuda_graphs",
     # ONNX Runtime's others name files to read and write.
     "session.intra_op.allow_spinning", "session.inter_op.allow_spinning",
     "session.set_denormal_as_zero", "session.disable_prepacking", "session.dynamic_block_base",
@@ -41,6 +46,11 @@ PARAMETERS = {
     "session.intra_op_thread_affinities",
     "INFERENCE_NUM_THREADS", "INFERENCE_PRECISION_HINT", "PERFORMANCE_HINT", "NUM_STREAMS",
     "HINT_BF16", "ENABLE_HYPER_THREADING", "ENABLE_CPU_PINNING",
+}  # fmt: skip
+# What runs an engine on a GPU, and its options; those of others name files and libraries.
+ACCELERATOR = "cuda"
+ACCELERATOR_OPTIONS = {
+    "arena_extend_strategy", "do_copy_in_default_stream", "gpu_mem_limit", "use_tf32",
 }  # fmt: skip
 # A name of a file in the version folder: no path, and nothing that bash reads otherwise.
 ENGINE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.onnx")
@@ -66,6 +76,8 @@ def check_config(config: Any, path: Path) -> None:
             f"{path} sets the parameter {name!r}, which is not served: it may run code or read "
             f"files beyond the engine. Remove it; allowed are {', '.join(sorted(PARAMETERS))}."
         )
+    for told in _refused_acceleration(config):
+        raise ServeError(f"{path} {told}")
     engine = config.default_model_filename
     if engine and not ENGINE_NAME.fullmatch(engine):
         raise ServeError(
@@ -94,6 +106,21 @@ def check_files(model: Path, version: Path) -> None:
                     f"{path} is no file of an engine, and Triton may run what lies in a model's "
                     f"folder: move it elsewhere. Files may end in {', '.join(sorted(SUFFIXES))}."
                 )
+
+
+def _refused_acceleration(config: Any) -> Iterable[str]:
+    """What is wrong with the accelerators that a configuration names, if anything is."""
+    for each in config.optimization.execution_accelerators.gpu_execution_accelerator:
+        if each.name != ACCELERATOR:
+            yield (
+                f"names the accelerator {each.name!r}, which is not served; the one that is, is "
+                f"{ACCELERATOR!r}."
+            )
+        for option in sorted(set(each.parameters) - ACCELERATOR_OPTIONS):
+            yield (
+                f"sets the option {option!r} of the accelerator {each.name!r}, which is not "
+                f"served. Remove it; allowed are {', '.join(sorted(ACCELERATOR_OPTIONS))}."
+            )
 
 
 def _refused_fields(message: Any, before: str = "") -> Iterable[str]:

@@ -25,7 +25,9 @@ EXIT_TIMEOUT_SECONDS = 5
 SCRATCH_MEGABYTES = 10
 # Those that are not installed are left out: OpenVINO is optional.
 BACKEND_PACKAGES = ("numpy", "onnxruntime", "openvino")
-INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "TZ", "LD_PRELOAD")
+INHERITED_VARIABLES = (
+    "HOME", "LANG", "LC_ALL", "TZ", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER",
+)  # fmt: skip
 
 
 def random_token() -> str:

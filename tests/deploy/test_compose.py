@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from engines.cli import engines_app
 from service.settings import Settings
 from tests.deploy.conftest import DEPLOY, ROOT, load
 from tests.deploy.dockerfile import read_stages
@@ -22,7 +24,7 @@ STACK: dict[str, Any] = load(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
 PROFILES = ("cpu", "gpu", "loadtest")
 # They end; the others stay.
-ONE_SHOT = {"engines", "engines-gpu"}
+ONE_SHOT = {"engines", "engines-gpu", "engines-fp16"}
 PASSWORD = "GRAFANA_ADMIN_PASSWORD"
 HOW = "`apt-get install docker-compose`, or Docker's plugin"
 
@@ -180,6 +182,18 @@ def test_one_profile_brings_one_triton_and_a_gpu() -> None:
     assert tag[1] >= "26.07"
 
 
+def test_triton_on_a_gpu_waits_for_the_graphs_that_are_made_for_it() -> None:
+    after = {name: list(SERVICES[name].get("depends_on", {})) for name in SERVICES}
+    assert after["triton-gpu"] == ["engines-fp16"]
+    assert after["engines-fp16"] == ["engines-gpu"]
+    assert after["engines-gpu"] == ["engines"]
+    tune = typer.main.get_command(engines_app).commands["tune"]
+    known = {option for parameter in tune.params for option in parameter.opts}
+    verb, *options = SERVICES["engines-fp16"]["command"][1:]
+    assert verb == "tune"
+    assert {option.partition("=")[0] for option in options} <= known
+
+
 def test_only_what_makes_engines_writes_them() -> None:
     mounts = {n: [v for v in s.get("volumes", []) if "models" in v] for n, s in SERVICES.items()}
     assert {n: v for n, v in mounts.items() if v} == {
@@ -187,6 +201,7 @@ def test_only_what_makes_engines_writes_them() -> None:
         "api": ["models:/models:ro"],
         "triton": ["models:/models:ro"],
         "engines-gpu": ["models:/models:ro", "models-gpu:/delivered"],
+        "engines-fp16": ["models-gpu:/delivered"],
         "triton-gpu": ["models-gpu:/models:ro"],
     }
 

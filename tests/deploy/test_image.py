@@ -171,22 +171,26 @@ def test_all_in_one_answers_by_itself(builder: Builder, tmp_path: Path) -> None:
 
 
 def test_engines_are_delivered_for_a_gpu(builder: Builder, engines: Path, tmp_path: Path) -> None:
-    """As `engines-gpu` of compose.yaml does; whether a GPU then runs them is not shown."""
+    """As `engines-gpu` and `engines-fp16` of compose.yaml do; whether a GPU then runs them is not
+    shown."""
     folder = tmp_path / "delivered"
     folder.mkdir()
     os.chown(folder, 10001, 10001)
     image = builder.make("engines")
-    command = load(DEPLOY / "compose.yaml")["services"]["engines-gpu"]["command"]
-    words, outer = enter(
-        image,
-        [*image.entrypoint, *command],
-        tmp_path / "engines",
-        volumes={"/models": (engines, "ro"), "/delivered": (folder, "rw")},
-        network=False,
-    )
-    done = subprocess.run(words, env=outer, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "KIND_GPU" in (folder / MODEL / "config.pbtxt").read_text(encoding="utf-8")
+    for name in ("engines-gpu", "engines-fp16"):
+        words, outer = enter(
+            image,
+            [*image.entrypoint, *load(DEPLOY / "compose.yaml")["services"][name]["command"]],
+            tmp_path / name,
+            volumes={"/models": (engines, "ro"), "/delivered": (folder, "rw")},
+            network=False,
+        )
+        done = subprocess.run(words, env=outer, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    config = (folder / MODEL / "config.pbtxt").read_text(encoding="utf-8")
+    assert "KIND_GPU" in config
+    assert "model.fp16.onnx" in config
+    assert (folder / MODEL / "1/model.fp16.onnx").is_file()
     before, after = (path / MODEL / "1/model.onnx" for path in (engines, folder))
     assert before.read_bytes() == after.read_bytes()
 

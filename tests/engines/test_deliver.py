@@ -18,6 +18,7 @@ from engines.catalog import CATALOG
 from engines.checksum_list import checksum_lines, read_checksums
 from engines.deliver import Fit, deliver
 from engines.errors import EngineError
+from engines.gpu_config import OPTIONS, put_on_gpu
 from engines.model_config import read_config, write_model_files
 from service.cli import app
 from service.models import ModelCatalog
@@ -208,6 +209,29 @@ def test_engines_go_to_the_gpu(source: Path, destination: Path) -> None:
     config = read_config(destination / "topics" / "config.pbtxt")
     kinds = [type(group).Kind.Name(group.kind) for group in config.instance_group]
     assert kinds == ["KIND_GPU"]
+    (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
+    assert (accelerator.name, dict(accelerator.parameters)) == ("cuda", OPTIONS)
+
+
+def test_what_knows_no_gpu_is_named(source: Path, destination: Path) -> None:
+    path = source / "topics" / "config.pbtxt"
+    path.write_text(path.read_text().replace('"onnxruntime"', '"openvino"'))
+    with pytest.raises(EngineError, match=r"'openvino' on a GPU; .* tune topics --reset"):
+        deliver(source, destination, None, Fit(device="gpu"))
+    assert models_in(destination) == []
+
+
+def test_engines_of_a_gpu_go_to_no_processor(source: Path, destination: Path) -> None:
+    path = source / "topics" / "config.pbtxt"
+    config = read_config(path)
+    put_on_gpu(config)
+    path.write_text(text_format.MessageToString(config))
+    with pytest.raises(EngineError, match=r"--device gpu, or go back .* topics --reset"):
+        deliver(source, destination, None, Fit(cores=2))
+    assert models_in(destination) == []
+    deliver(source, destination, None, Fit(device="gpu"))
+    config = read_config(destination / "topics" / "config.pbtxt")
+    assert len(config.optimization.execution_accelerators.gpu_execution_accelerator) == 1
 
 
 def test_the_commands(source: Path, destination: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from engines.calibrate import channel_ranges
 from engines.checkpoint import ARCHITECTURES as ACCEPTED
 from engines.checkpoint import read_checkpoint
 from engines.errors import CheckpointError
+from engines.gpu_graph import attention_nodes, gpu_graph
 from engines.linear_layers import Layer, find_layers, with_shared_ranges
 from engines.measure import Floats, feed, open_session
 from engines.quantize_imported import quantize_imported
@@ -39,6 +40,8 @@ LAYERS = dict.fromkeys(ARCHITECTURES, 8) | {
     "ElectraForSequenceClassification": 9,
 }
 BERT = "BertForSequenceClassification"
+# Whose attention ONNX Runtime's fusions for BERT know.
+FUSED = {BERT}
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,19 @@ def test_the_graph_answers_as_pytorch_does(
     expected = export.answers_of(one.classifier, rows(16, seed=2))
     assert expected.std(axis=0).max() > 0.01, "all texts get the same answer: this proves nothing"
     assert export.largest_difference(one.classifier, one.graph, rows(16, seed=3)) < 1e-4
+
+
+@each_architecture
+def test_the_graph_for_a_gpu_answers_as_the_one_in_fp32(
+    architecture: str, exported: Callable[[str], Exported]
+) -> None:
+    one = exported(architecture)
+    for_gpu = gpu_graph(one.graph, 512)
+    assert attention_nodes(for_gpu) == (2 if architecture in FUSED else 0)
+    check_graph_bytes(for_gpu.SerializeToString())
+    texts = rows(16, seed=2)
+    expected = logits(open_session(one.graph), texts)
+    np.testing.assert_allclose(logits(open_session(for_gpu), texts), expected, atol=0.05)
 
 
 @each_architecture

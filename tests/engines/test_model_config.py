@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from engines.catalog import CATALOG, ModelSpec
@@ -52,6 +53,23 @@ def test_openvino_is_told_of_an_engine_that_takes_short_texts_alone() -> None:
     assert told("openvino", 128) == "128"
     assert told("openvino", 512) is None
     assert told("onnxruntime", 128) is None
+
+
+def test_an_engine_for_a_gpu_is_told_as_the_c_plus_plus_backend_reads_it() -> None:
+    candidate = Candidate("onnxruntime", "FP16", 1, 2)
+    text = config_text(tuned_config(CATALOG["topics"], candidate, 64))
+    assert text_format.Parse(text, model_config_pb2.ModelConfig()).instance_group[0].count == 2
+    written = " ".join(text.split())
+    assert "kind: KIND_GPU" in written
+    assert "KIND_CPU" not in written
+    accelerator = written.partition("gpu_execution_accelerator { ")[2]
+    assert accelerator.startswith('name: "cuda" parameters { key: "arena_extend_strategy"')
+    assert 'default_model_filename: "model.fp16.onnx"' in written
+    parameters = tuned_config(CATALOG["topics"], candidate, 64).parameters
+    assert parameters["max_run_tokens"].string_value == "4096"
+    assert parameters["cuda_graphs"].string_value == "1"
+    # Graphs of recorded runs need fixed places, which NVIDIA's backend does not keep.
+    assert "enable_cuda_graph" not in written
 
 
 def test_labels_are_in_the_order_of_the_output(tmp_path: Path) -> None:

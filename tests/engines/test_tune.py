@@ -18,7 +18,7 @@ from engines.graph import classifier_graph
 from engines.material import default_material
 from engines.model_config import CONFIG_FILE, is_tuned, read_config, write_model_files
 from engines.promote import rollback
-from engines.runtimes import REFERENCE_FILE, Candidate, open_engine
+from engines.runtimes import GPU_FILE, REFERENCE_FILE, Candidate, open_engine
 from engines.tune import Choice, cut_lengths, parse_lengths, reset_engines, tune_engines
 from engines.tune_apply import apply
 from engines.tune_gate import judged
@@ -31,6 +31,7 @@ from tests.tiny import card, write_model, write_tokenizer, write_version
 SPEC = CATALOG["sentiment"]
 INT8 = Candidate("onnxruntime", "INT8", 2, 1)
 BF16 = Candidate("openvino", "BF16", 1, 2)
+ON_GPU = Candidate("onnxruntime", "FP16", 1, 1)
 
 
 @pytest.fixture
@@ -76,6 +77,33 @@ def test_the_winner_is_what_triton_and_the_service_read(repository: Path) -> Non
     assert found.tuning.engine_file == REFERENCE_FILE
     assert found.tuning.engine_sha256 == file_sha256(folder / "1" / REFERENCE_FILE)
     assert [entry["precision"] for entry in found.tuning.candidates] == ["INT8", "BF16"]
+
+
+def test_a_winner_on_a_gpu_has_its_graph_and_says_which_gpu(repository: Path) -> None:
+    made = repository / "made.onnx"
+    made.write_bytes(b"fp16")
+    (subject,) = subjects([SPEC.name], repository)
+    points = [Point(batch, 900.0 * batch, 1.0, 2.0, 50) for batch in BATCHES]
+    tuned = replace(
+        tuned_to(INT8),
+        measurements=[*tuned_to(INT8).measurements, Measurement(ON_GPU, points)],
+        verdicts={**tuned_to(INT8).verdicts, ON_GPU: Verdict(passed=True, reasons=[])},
+        winner=ON_GPU,
+        gpu="NVIDIA L4 (compute capability 8.9, driver 580.65.06)",
+    )
+    apply(tuned, subject, made)
+    folder = repository / SPEC.name
+    config = read_config(folder / CONFIG_FILE)
+    assert (config.backend, config.default_model_filename) == ("onnxruntime", GPU_FILE)
+    assert (folder / "1" / GPU_FILE).read_bytes() == b"fp16"
+    tuning = read_card(folder / "1").tuning
+    assert tuning is not None
+    assert tuning.machine.startswith("NVIDIA L4 (compute capability 8.9, driver 580.65.06); ")
+    assert [entry.get("gpu") for entry in tuning.candidates] == [None, None, tuned.gpu]
+    assert "cuda FP16 1x1" in list(table(tuned).columns[0].cells)[-1]
+    applied(repository, BF16)
+    assert not (folder / "1" / GPU_FILE).exists()
+    assert (folder / "1" / REFERENCE_FILE).is_file()
 
 
 def test_a_tuned_file_says_how_to_go_back_and_so_it_goes(repository: Path) -> None:

@@ -23,7 +23,8 @@ Load = Callable[..., Any]
 def import_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
     """`import_backend("onnxruntime")`: its model.py, with the shared modules beside it."""
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", utils_module())
-    monkeypatch.syspath_prepend(SHARED[0].parent)
+    for folder in {file.parent for file in SHARED}:
+        monkeypatch.syspath_prepend(folder)
     before = set(sys.modules)
     yield lambda name: importlib.import_module(f"service.triton.backends.{name}.model")
     for name in set(sys.modules) - before:  # they are bound to the stand-in

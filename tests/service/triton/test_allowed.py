@@ -10,7 +10,7 @@ from engines.catalog import CATALOG
 from engines.model_config import tuned_config
 from engines.runtimes import Candidate
 from service.errors import ServeError
-from service.triton.allowed import PARAMETERS
+from service.triton.allowed import PARAMETERS, check_config
 from service.triton.repository import check_repository
 from tests.tiny_models import write_tiny_model
 
@@ -46,7 +46,7 @@ def with_line(tmp_path: Path, line: str) -> Path:
         ('batch_input { target_name: "x" }', "batch_input"),
         (
             'optimization { execution_accelerators { cpu_execution_accelerator { name: "x" } } }',
-            "optimization.execution_accelerators",
+            "optimization.execution_accelerators.cpu_execution_accelerator",
         ),
         ('instance_group { host_policy: "evil" }', "instance_group.host_policy"),
         ("input { is_shape_tensor: true }", "input.is_shape_tensor"),
@@ -70,6 +70,24 @@ def test_fields_beyond_an_engine_are_named(tmp_path: Path, line: str, named: str
 def test_parameters_that_point_elsewhere_are_named(tmp_path: Path, name: str) -> None:
     with_line(tmp_path, f'parameters {{ key: "{name}" value {{ string_value: "/tmp/x" }} }}')
     assert f"sets the parameter '{name}', which is not served" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "told"),
+    [
+        ('name: "tensorrt"', "names the accelerator 'tensorrt', which is not served"),
+        (
+            'name: "cuda" parameters { key: "tunable_op_path" value: "/tmp/x" }',
+            "sets the option 'tunable_op_path' of the accelerator 'cuda', which is not served",
+        ),
+    ],
+)
+def test_accelerators_and_their_options_are_named(
+    tmp_path: Path, accelerator: str, told: str
+) -> None:
+    line = f"execution_accelerators {{ gpu_execution_accelerator {{ {accelerator} }} }}"
+    config = with_line(tmp_path, f"optimization {{ {line} }}")
+    assert refused(tmp_path).startswith(f"{config} {told}")
 
 
 @pytest.mark.parametrize(
@@ -116,8 +134,10 @@ def test_files_of_ours_and_hidden_ones_pass(tmp_path: Path) -> None:
         Candidate("onnxruntime", "INT8", 1, 2),
         Candidate("openvino", "INT8", 1, 2),
         Candidate("openvino", "BF16", 2, 1),
+        Candidate("onnxruntime", "FP16", 1, 2),
     ],
 )
 def test_all_that_tuning_writes_is_allowed(candidate: Candidate) -> None:
     written = tuned_config(CATALOG["topics"], candidate, overhead_tokens=16, max_tokens=128)
     assert set(written.parameters) <= PARAMETERS
+    check_config(written, Path("config.pbtxt"))

@@ -135,6 +135,7 @@ def test_scratch_leads_to_the_models_by_a_path_without_special_characters(
             "model.py",
             "sub50_aside.py",
             "sub50_batches.py",
+            "sub50_cuda.py",
             "sub50_runs.py",
             "sub50_verified.py",
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from core.sub50_cuda import PROVIDER as GPU_PROVIDER
 from tests.fake_triton import sums
 from tests.service.triton.stand_in import (
     INPUTS,
@@ -168,6 +170,52 @@ def test_cores_are_those_of_the_container(
     if limit:
         (tmp_path / "cpu.max").write_text(limit + "\n")
     assert batches.usable_cores() == cores
+
+
+def on_gpu(**options: str) -> dict[str, Any]:
+    """What the service tells the backend of a model whose file asks for a GPU."""
+    given = {"execution_provider": "cuda", "max_run_tokens": "256"} | options
+    return {"parameters": {key: {"string_value": value} for key, value in given.items()}}
+
+
+def test_options_of_the_gpu_come_from_the_configuration(backend: ModuleType) -> None:
+    given = on_gpu(**{"cuda.use_tf32": "0", "cuda_graphs": "1"})
+    assert backend.cuda_options(given) == {
+        "device_id": "0",
+        "use_tf32": "0",
+        "enable_cuda_graph": "1",
+    }
+    assert backend.cuda_options(on_gpu())["enable_cuda_graph"] == "0"
+    assert backend.cuda_options({}) is None
+
+
+@pytest.mark.skipif(GPU_PROVIDER in ort.get_available_providers(), reason="there may be a GPU")
+def test_a_gpu_that_cannot_be_used_fails_the_model_and_says_what_is_needed(
+    load: Callable[..., Any],
+) -> None:
+    with pytest.raises(Exception, match=rf"not {GPU_PROVIDER}; .*driver 580 or newer.*--reset"):
+        load(**on_gpu())
+
+
+def test_an_engine_on_a_gpu_is_run_in_few_shapes_all_of_them_before_the_first_request(
+    backend: ModuleType, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the GPU itself: the processor's provider stands in for it."""
+
+    def on_processor(engine: bytes, options: Any, chosen: dict[str, str]) -> Any:
+        assert chosen["enable_cuda_graph"] == "1"
+        return ort.InferenceSession(engine, options, providers=["CPUExecutionProvider"])
+
+    cuda = backend.sub50_cuda
+    monkeypatch.setattr(cuda, "open_session", on_processor)
+    monkeypatch.setattr(cuda, "BoundEngine", partial(cuda.BoundEngine, device="cpu"))
+    model = load(**on_gpu(cuda_graphs="1"))
+    warm = set(model.bound.buffers)
+    assert {(16, 16), (1, 512), (2, 128), (1, 16)} <= warm
+    requests = [padded([5, 128, 100], 128), padded([20, 17], 24), padded([40], 64)]
+    requests += [Request(ids_of(3, 16)), Request(ids_of(1, 50))]
+    assert_own_answers(requests, answers_of(requests, model.execute(requests)))
+    assert set(model.bound.buffers) == warm
 
 
 def test_engine_that_cannot_be_loaded_fails_the_model(

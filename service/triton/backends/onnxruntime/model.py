@@ -4,7 +4,9 @@ It takes the place of NVIDIA's C++ backend of the same name where only the Pytho
 at hand, so that one model repository runs on both: the parameters read here are the C++
 backend's own (https://github.com/triton-inference-server/onnxruntime_backend). What is added,
 ONNX Runtime's own configuration keys (`session.…`) and how rows are cut into runs
-(`max_run_tokens`, `run_overhead_tokens`), the C++ backend ignores.
+(`max_run_tokens`, `run_overhead_tokens`), the C++ backend ignores. An engine on a GPU is run as
+`sub50_cuda` says; `execution_provider` and `cuda.…` come from the service, which reads what the C++
+backend would out of the file.
 Triton imports this file by its path: it may import nothing of this project but what is laid
 beside it.
 """
@@ -21,15 +23,17 @@ sub50_aside.import_first("numpy", "onnxruntime")
 
 import numpy as np  # noqa: E402
 import onnxruntime as ort  # noqa: E402
+import sub50_cuda  # noqa: E402
 import triton_python_backend_utils as pb_utils  # noqa: E402
 from sub50_batches import (  # noqa: E402
     Batcher,
     check_names,
+    costs_of,
     engine_path,
     parameters_of,
     thread_count,
 )
-from sub50_runs import EVERY_LENGTH  # noqa: E402
+from sub50_runs import BUCKET_LENGTHS, EVERY_LENGTH  # noqa: E402
 from sub50_verified import verified_bytes  # noqa: E402
 
 Arrays = list[np.ndarray[Any, np.dtype[Any]]]
@@ -50,13 +54,20 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         path = engine_path(args, config)
         try:
-            self.session = load(path, session_options(config))
+            self.session = load(path, session_options(config), cuda_options(config))
             input_names = [tensor.name for tensor in self.session.get_inputs()]
             output_names = {tensor.name for tensor in self.session.get_outputs()}
             check_names(config, set(input_names), output_names)
+            self.bound = bound_engine(self.session, config)
             self.batcher = Batcher(
-                config, input_names, self.run, EVERY_LENGTH, skips_padding(self.session)
+                config,
+                input_names,
+                self.run,
+                EVERY_LENGTH if self.bound is None else self.bound.lengths,
+                skips_padding(self.session),
             )
+            if self.bound is not None:
+                self.bound.warm_up()
         except Exception as error:
             raise pb_utils.TritonModelException(f"{path}: {error}") from error
 
@@ -68,17 +79,67 @@ class TritonPythonModel:
     def run(self, inputs: Arrays) -> Arrays:
         """The engine's outputs for one batch, both in the order of their names."""
         feed = dict(zip(self.batcher.input_names, inputs, strict=True))
-        outputs: Arrays = self.session.run(self.batcher.output_names, feed)
+        outputs: Arrays = (
+            self.session.run(self.batcher.output_names, feed)
+            if self.bound is None
+            else self.bound.run(feed)
+        )
         return outputs
 
 
-def load(path: Path, options: ort.SessionOptions) -> ort.InferenceSession:
-    """The engine of a file; beside others that serve, without taking a core from them."""
-    starts_threads = options.intra_op_num_threads != 1 or options.inter_op_num_threads != 1
+def load(
+    path: Path, options: ort.SessionOptions, on_gpu: dict[str, str] | None = None
+) -> ort.InferenceSession:
+    """The engine of a file; beside others that serve, without taking a core from them.
+
+    `on_gpu` are the options of the CUDA provider, where that is to run it.
+
+    Raises NotOnGpu where it cannot.
+    """
+    # CUDA starts threads of its own.
+    starts_threads = (
+        options.intra_op_num_threads != 1 or options.inter_op_num_threads != 1 or on_gpu is not None
+    )
     aside = sub50_aside.on_one_core if starts_threads else sub50_aside.in_spare_time
-    providers = ["CPUExecutionProvider"]
+
     # The bytes that were checked, not the path: the file may change in between.
-    return aside(lambda: ort.InferenceSession(verified_bytes(path), options, providers=providers))
+    def opened() -> ort.InferenceSession:
+        if on_gpu is not None:
+            return sub50_cuda.open_session(verified_bytes(path), options, on_gpu)
+        providers = ["CPUExecutionProvider"]
+        return ort.InferenceSession(verified_bytes(path), options, providers=providers)
+
+    return aside(opened)
+
+
+def cuda_options(config: dict[str, Any]) -> dict[str, str] | None:
+    """Options of the CUDA provider out of a model's configuration; None on a processor."""
+    values = parameters_of(config)
+    if values.get("execution_provider") != "cuda":
+        return None
+    given = {
+        key.removeprefix("cuda."): value for key, value in values.items() if key.startswith("cuda.")
+    }
+    options: dict[str, str] = sub50_cuda.provider_options(
+        given, graphs=is_true(values.get("cuda_graphs", "0"))
+    )
+    return options
+
+
+def bound_engine(
+    session: ort.InferenceSession, config: dict[str, Any]
+) -> sub50_cuda.BoundEngine | None:
+    """What runs a session on the GPU; None on a processor."""
+    options = cuda_options(config)
+    if options is None:
+        return None
+    return sub50_cuda.BoundEngine(
+        session,
+        [tensor["name"] for tensor in config["output"]],
+        BUCKET_LENGTHS,
+        costs_of(config, skips_padding=False).max_run_tokens,
+        graphs=options["enable_cuda_graph"] == "1",
+    )
 
 
 def session_options(config: dict[str, Any]) -> ort.SessionOptions:

@@ -1,0 +1,92 @@
+"""A model whose file asks for a GPU, as NVIDIA's container reads it, on the embedded Triton."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from tritonclient.grpc import model_config_pb2
+
+from core import onnx_runtime
+from engines.catalog import CATALOG
+from engines.model_config import config_text, tuned_config
+from engines.runtimes import Candidate
+from service.errors import ServeError
+from service.triton.allowed import PARAMETERS
+from service.triton.repository import check_repository, embedded_config
+from tests.tiny_models import tiny_engine, write_own_card, write_tiny_model
+
+MODEL = "topics"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A model that was tuned to a GPU; its engine is another, which nobody opens here."""
+    folder = write_tiny_model(tmp_path, MODEL)
+    config = tuned_config(CATALOG[MODEL], Candidate("onnxruntime", "FP16", 1, 2), 40)
+    (folder / "config.pbtxt").write_text(config_text(config, tuned_model=MODEL))
+    (folder / "labels.txt").write_text("World\nSports\nBusiness\nSci/Tech\n")
+    (folder / "1" / "model.fp16.onnx").write_bytes(tiny_engine().SerializeToString())
+    write_own_card(folder / "1", served="model.fp16.onnx")
+    return tmp_path
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    found = dict.fromkeys(names, "1.31.1")
+    monkeypatch.setattr(onnx_runtime, "installed_runtimes", lambda path=None: found)
+
+
+def test_with_the_runtime_for_gpus_it_may_be_served(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, onnx_runtime.GPU)
+    check_repository(repository, [MODEL])
+
+
+def test_without_it_the_start_says_what_to_do(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, onnx_runtime.CPU)
+    with pytest.raises(ServeError) as caught:
+        check_repository(repository, [MODEL])
+    told = str(caught.value)
+    assert "topics asks for a GPU, for which onnxruntime-gpu is needed" in told
+    assert "what is installed is onnxruntime 1.31.1" in told
+    assert "`make setup-gpu`" in told
+    assert "`sub50 engines tune topics --reset`" in told
+
+
+def test_a_runtime_of_processors_is_not_put_on_a_gpu(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, onnx_runtime.GPU)
+    monkeypatch.setattr("service.triton.repository.package_folder", lambda name: Path(name))
+    path = repository / MODEL / "config.pbtxt"
+    path.write_text(path.read_text().replace('"onnxruntime"', '"openvino"'))
+    with pytest.raises(ServeError, match="asks for a GPU and for openvino, which runs on process"):
+        check_repository(repository, [MODEL])
+
+
+def test_triton_is_told_of_processors_and_the_backend_of_the_gpu(repository: Path) -> None:
+    text = embedded_config(repository / MODEL)
+    config = json_format.Parse(text, model_config_pb2.ModelConfig())
+    kinds = model_config_pb2.ModelInstanceGroup
+    assert [(group.kind, group.count) for group in config.instance_group] == [(kinds.KIND_CPU, 2)]
+    assert not config.optimization.HasField("execution_accelerators")
+    told = {key: value.string_value for key, value in config.parameters.items()}
+    assert told["execution_provider"] == "cuda"
+    assert told["cuda.arena_extend_strategy"] == "kSameAsRequested"
+    assert told["cuda.use_tf32"] == "0"
+    assert (told["cuda_graphs"], told["max_run_tokens"]) == ("1", "4096")
+
+
+def test_no_file_may_tell_the_backend_itself() -> None:
+    assert "execution_provider" not in PARAMETERS
+    assert not any(name.startswith("cuda.") for name in PARAMETERS)
+
+
+def test_a_model_on_processors_is_told_nothing_of_gpus(tmp_path: Path) -> None:
+    text = embedded_config(write_tiny_model(tmp_path))
+    assert "cuda" not in text
+    assert "execution_provider" not in text
