@@ -187,11 +187,12 @@ class Settings(BaseSettings):
         description="Requests that are logged, a line each: all, those answered later than "
         "promised or failed for a reason of ours (5xx), or none.",
     )
-    triton_metrics_port: int = Field(
-        0,
+    triton_metrics_port: int | None = Field(
+        None,
         ge=0,
         le=65535,
-        description="Port on loopback of the embedded Triton's own metrics; 0 picks a free one.",
+        description="Port on loopback for the embedded Triton's own metrics, which are closed "
+        "without one; 0 picks a free one.",
     )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="Least severe log line shown."

@@ -17,6 +17,11 @@ from service.triton.backends import SHARED, SOURCES
 from service.triton.installation import Installation, package_folder
 
 ADDRESS = "127.0.0.1"
+SCRATCH_PREFIX = "sub50-triton-"
+# Triton joins address and port with a colon, in the name of a Unix socket too.
+SOCKET, SOCKET_PORT = "grpc", 0
+# The kernel takes 107 bytes of a Unix socket's path; mkdtemp adds eight to the prefix.
+LONGEST_TEMPORARY_FOLDER_BYTES = 107 - len(f"/{SCRATCH_PREFIX}12345678/{SOCKET}:{SOCKET_PORT}")
 CONTROL_HEADER = "x-sub50-control"
 # gRPC wants a prefix before the header that opens a restricted call.
 CONTROL_METADATA_KEY = f"triton-grpc-protocol-{CONTROL_HEADER}"
@@ -38,6 +43,9 @@ def random_token() -> str:
 class Launch:
     """Everything about one start of Triton. Ports are numbers that were found free.
 
+    Without `grpc_port` Triton answers gRPC on a Unix socket in `scratch`, where nobody but our user
+    gets; without the other ports its metrics, and its HTTP endpoint, are closed.
+
     `connection_age_ms` is how old a client's connection may become before it has to connect again;
     None is any age.
 
@@ -45,14 +53,27 @@ class Launch:
     took the port first. `control_token` opens the calls that load and unload models.
     """
 
-    grpc_port: int
-    metrics_port: int
+    grpc_port: int | None
+    metrics_port: int | None
     http_port: int | None
     scratch: Path
     address: str = ADDRESS
     connection_age_ms: int | None = None
     server_id: str = field(default_factory=lambda: f"sub50-{os.getpid()}-{secrets.token_hex(4)}")
     control_token: str = field(default_factory=random_token)
+
+    @property
+    def grpc_address(self) -> tuple[str, int]:
+        """Where gRPC is answered, as Triton takes it: address and port."""
+        if self.grpc_port is None:
+            return f"unix:{self.scratch / SOCKET}", SOCKET_PORT
+        return self.address, self.grpc_port
+
+    @property
+    def grpc_target(self) -> str:
+        """Where a client of gRPC finds it: Triton joins the two like this."""
+        address, port = self.grpc_address
+        return f"{address}:{port}"
 
     @property
     def shared_memory_prefix(self) -> str:
@@ -64,14 +85,14 @@ def make_scratch(installation: Installation, repository: Path) -> Path:
     """A private folder: the backends as Triton wants them laid out, and a way to the models.
 
     Triton hands the paths of stub and model to bash unquoted, so both are reached through this
-    folder, whose own path holds no special character.
+    folder, whose own path holds no special character. It is short enough for the socket's.
 
     Raises ServeError if it cannot be written; then nothing is left of it.
     """
     base = _temporary_folder()
     scratch: Path | None = None
     try:
-        scratch = Path(tempfile.mkdtemp(prefix="sub50-triton-", dir=base))
+        scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=base))
         _lay_out(scratch, installation, repository)
     except OSError as error:
         # Left there, what was copied would take room from the next try.
@@ -79,7 +100,8 @@ def make_scratch(installation: Installation, repository: Path) -> Path:
             shutil.rmtree(scratch, ignore_errors=True)
         raise ServeError(
             f"Triton cannot be laid out in the temporary folder {base}: {error.strerror}. Free "
-            f"{SCRATCH_MEGABYTES} MB there, or name another folder with TMPDIR."
+            f"{SCRATCH_MEGABYTES} MB there, or name another folder with TMPDIR, in letters, digits "
+            f"and ._-/ and at most {LONGEST_TEMPORARY_FOLDER_BYTES} of them."
         ) from error
     return scratch
 
@@ -92,7 +114,7 @@ def _temporary_folder() -> str:
             f"{error.strerror}: free {SCRATCH_MEGABYTES} MB in one of them, or name another folder "
             "with TMPDIR."
         ) from error
-    if not re.fullmatch(r"[A-Za-z0-9_./-]+", base):
+    if not re.fullmatch(rf"[A-Za-z0-9_./-]{{1,{LONGEST_TEMPORARY_FOLDER_BYTES}}}", base):
         return "/tmp"  # noqa: S108  (mkdtemp makes a private folder in it)
     return base
 
@@ -148,8 +170,9 @@ def environment(installation: Installation, scratch: Path) -> dict[str, str]:
 
 
 def arguments(installation: Installation, launch: Launch) -> list[str]:
-    """The command that starts Triton: on loopback, with no control open to others."""
+    """The command that starts Triton: on a socket or loopback, with no control open to others."""
     scratch = launch.scratch
+    grpc_address, grpc_port = launch.grpc_address
     command = [
         str(installation.server),
         f"--id={launch.server_id}",
@@ -163,15 +186,15 @@ def arguments(installation: Installation, launch: Launch) -> list[str]:
         f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
         "--log-info=false",
         "--log-warning=false",
-        f"--grpc-address={launch.address}",
-        f"--grpc-port={launch.grpc_port}",
-        f"--metrics-address={launch.address}",
-        f"--metrics-port={launch.metrics_port}",
+        f"--grpc-address={grpc_address}",
+        f"--grpc-port={grpc_port}",
+        *endpoint("metrics", launch.address, launch.metrics_port),
         "--allow-gpu-metrics=false",
         "--allow-sagemaker=false",
         "--allow-vertex-ai=false",
+        *endpoint("http", launch.address, launch.http_port),
         *restrictions("--grpc-restricted-protocol", launch),
-        *http_arguments(launch),
+        *restrictions("--http-restricted-api", launch),
     ]
     if launch.connection_age_ms is not None:
         command.append(f"--grpc-max-connection-age={launch.connection_age_ms}")
@@ -181,14 +204,11 @@ def arguments(installation: Installation, launch: Launch) -> list[str]:
     return command
 
 
-def http_arguments(launch: Launch) -> list[str]:
-    if launch.http_port is None:
-        return ["--allow-http=false"]
-    return [
-        f"--http-address={launch.address}",
-        f"--http-port={launch.http_port}",
-        *restrictions("--http-restricted-api", launch),
-    ]
+def endpoint(name: str, address: str, port: int | None) -> list[str]:
+    """The options of an endpoint that speaks HTTP; without a port it is closed."""
+    if port is None:
+        return [f"--allow-{name}=false"]
+    return [f"--{name}-address={address}", f"--{name}-port={port}"]
 
 
 def restrictions(option: str, launch: Launch) -> list[str]:

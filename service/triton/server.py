@@ -1,4 +1,4 @@
-"""The embedded Triton: started on loopback beside us, stopped with us."""
+"""The embedded Triton: started beside us, stopped with us."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class NotStarted(RuntimeError):
 class EmbeddedTriton:
     """One `tritonserver` of the nvidia-pytriton package, with the models of a repository.
 
-    `models` are the ones to load, by default all. A port of 0 is any free one; `http_port` None
-    keeps Triton's HTTP endpoint closed, since everything here speaks gRPC. `address` is one of
-    loopback. Clients connect again after `connection_age_seconds`, and then ask for addresses
-    anew; None is never. Triton's log goes to `log_path`, by default to a file that is removed at
-    the end.
+    `models` are the ones to load, by default all. Without ports nothing but a Unix socket leads to
+    it, which our user alone reaches: metrics and the HTTP endpoint are closed. A port of 0 is any
+    free one; `address`, where ports are, is one of loopback. Clients connect again after
+    `connection_age_seconds`, and then ask for addresses anew; None is never. Triton's log goes to
+    `log_path`, by default to a file that is removed at the end.
 
     All methods block; none may be called from two threads at a time.
     """
@@ -60,8 +60,8 @@ class EmbeddedTriton:
         repository: Path,
         models: Sequence[str] | None = None,
         *,
-        grpc_port: int = 0,
-        metrics_port: int = 0,
+        grpc_port: int | None = None,
+        metrics_port: int | None = None,
         http_port: int | None = None,
         address: str = ADDRESS,
         connection_age_seconds: float | None = None,
@@ -73,9 +73,8 @@ class EmbeddedTriton:
         # What each model was loaded with, as JSON.
         self.configs: dict[str, str] = {}
         self.start_timeout_seconds = start_timeout_seconds
-        self._asked_ports = {"grpc": grpc_port, "metrics": metrics_port}
-        if http_port is not None:
-            self._asked_ports["http"] = http_port
+        asked = {"grpc": grpc_port, "metrics": metrics_port, "http": http_port}
+        self._asked_ports = {name: port for name, port in asked.items() if port is not None}
         self._address = address
         self._connection_age_seconds = connection_age_seconds
         self._log_path = log_path
@@ -97,13 +96,14 @@ class EmbeddedTriton:
 
     @property
     def grpc_target(self) -> str:
-        """Where the client finds it, as HOST:PORT."""
-        return f"{self._address}:{self._started.grpc_port}"
+        """Where the client finds it: a Unix socket, another at each start, or HOST:PORT."""
+        return self._started.grpc_target
 
     @property
-    def metrics_url(self) -> str:
-        """Triton's own metrics, in the Prometheus format."""
-        return f"http://{self._address}:{self._started.metrics_port}/metrics"
+    def metrics_url(self) -> str | None:
+        """Triton's own metrics, in the Prometheus format; None if they are closed."""
+        port = self._started.metrics_port
+        return None if port is None else f"http://{self._address}:{port}/metrics"
 
     @property
     def http_url(self) -> str | None:
@@ -211,8 +211,8 @@ class EmbeddedTriton:
     def _plan(self, ports: dict[str, int], scratch: Path) -> Launch:
         age = self._connection_age_seconds
         return Launch(
-            grpc_port=ports["grpc"],
-            metrics_port=ports["metrics"],
+            grpc_port=ports.get("grpc"),
+            metrics_port=ports.get("metrics"),
             http_port=ports.get("http"),
             scratch=scratch,
             address=self._address,

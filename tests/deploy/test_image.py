@@ -150,7 +150,7 @@ def test_the_api_answers_over_a_triton_elsewhere(
 ) -> None:
     image, port = builder.make("api"), free_port()
     volumes = {"/models": (engines, "ro")}
-    with EmbeddedTriton(engines) as triton:
+    with EmbeddedTriton(engines, grpc_port=0) as triton:
         settings = {"SUB50_PORT": str(port), "SUB50_TRITON": triton.grpc_target}
         with container(image, tmp_path, settings, volumes) as process:
             check_confined(process)
@@ -198,7 +198,7 @@ def test_engines_are_delivered_for_a_gpu(builder: Builder, engines: Path, tmp_pa
 def test_load_is_offered_and_judged(builder: Builder, engines: Path, tmp_path: Path) -> None:
     api, locust = builder.make("api"), builder.make("loadtest")
     port = free_port()
-    with EmbeddedTriton(engines) as triton:
+    with EmbeddedTriton(engines, grpc_port=0) as triton:
         settings = {"SUB50_PORT": str(port), "SUB50_TRITON": triton.grpc_target}
         with container(api, tmp_path / "api", settings, {"/models": (engines, "ro")}):
             options = ["--rate=5", "--duration=3", "--warm-up=1", "--texts=sentence"]

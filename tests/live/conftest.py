@@ -29,12 +29,15 @@ def _triton_runs_here() -> None:
 
 @pytest.fixture(scope="session")
 def start_triton() -> Iterator[StartTriton]:
-    """`start_triton(repository)`: an embedded Triton that serves it, one for the session."""
+    """`start_triton(repository)`: an embedded Triton that serves it, one for the session.
+
+    All that it has listens on loopback; those that `sub50 serve` starts do not.
+    """
     started: dict[Path, EmbeddedTriton] = {}
 
     def start(repository: Path) -> EmbeddedTriton:
         if repository not in started:
-            server = EmbeddedTriton(repository, http_port=0)
+            server = EmbeddedTriton(repository, grpc_port=0, metrics_port=0, http_port=0)
             server.start()
             started[repository] = server
         return started[repository]

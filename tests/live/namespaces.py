@@ -32,6 +32,17 @@ for port in ports:
         found[port] = type(error).__name__
 print(json.dumps(found))
 """
+# It becomes that user once it runs: Python may lie where only root gets to.
+CONNECT_AS = """
+import os, socket, sys
+path, user = sys.argv[1], int(sys.argv[2])
+os.setgroups([]), os.setgid(user), os.setuid(user)
+try:
+    socket.socket(socket.AF_UNIX).connect(path)
+    print("open")
+except OSError as error:
+    print(type(error).__name__)
+"""
 ASK = """
 import sys, urllib.request
 body = sys.argv[2].encode() or None
@@ -130,6 +141,13 @@ def two_machines() -> Iterator[tuple[Machine, Machine]]:
     finally:
         for machine in made:
             _ip("netns", "del", machine.name, check=False)
+
+
+def connect_as(user: int, path: Path) -> str:
+    """What becomes of that user's connection to a Unix socket: open, or the name of the error."""
+    command = [sys.executable, "-c", CONNECT_AS, str(path), str(user)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return shown.strip()
 
 
 def unix_sockets(folder: Path) -> list[Path]:

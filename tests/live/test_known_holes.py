@@ -29,19 +29,23 @@ def test_the_version_is_the_one_whose_holes_were_read_about(stub: Any) -> None:
 
 
 def test_it_listens_on_loopback_alone(tiny_triton: EmbeddedTriton) -> None:
-    """Every listening socket of Triton's processes, as the kernel has it."""
+    addresses = listening(tiny_triton.pid)
+    assert addresses
+    assert addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}  # the same, in IPv6
+
+
+def listening(group: int) -> set[str]:
+    """Addresses that a Triton's processes listen on, as the kernel has them."""
     inodes = set()
     for folder in Path("/proc").glob("[0-9]*"):
-        if in_group_of(folder, tiny_triton.pid):
+        if in_group_of(folder, group):
             inodes |= {socket_inode(link) for link in links_in(folder / "fd")} - {None}
-    addresses = {
+    return {
         fields[1].partition(":")[0]
         for table in ("tcp", "tcp6")
         for fields in map(str.split, Path(f"/proc/net/{table}").read_text().splitlines()[1:])
         if fields[3] == "0A" and fields[9] in inodes
     }
-    assert addresses
-    assert addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}  # the same, in IPv6
 
 
 def in_group_of(folder: Path, group: int) -> bool:

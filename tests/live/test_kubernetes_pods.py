@@ -76,7 +76,7 @@ def volumes(image: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 @pytest.fixture
 def triton(volumes: dict[str, Path]) -> Iterator[EmbeddedTriton]:
-    with EmbeddedTriton(volumes["sub50-triton"]) as server:
+    with EmbeddedTriton(volumes["sub50-triton"], grpc_port=0) as server:
         yield server
 
 

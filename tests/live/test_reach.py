@@ -1,22 +1,25 @@
-"""Who can reach what from another machine."""
+"""Who can reach what: from another machine, and as another user of the same one."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from chaos.processes import descendants_of, program_of
 from tests.live.namespaces import (
     Machine,
+    connect_as,
     skip_without_namespaces,
     two_machines,
     unix_sockets,
@@ -26,6 +29,7 @@ from tests.live.test_stack import SUB50
 pytestmark = pytest.mark.live
 START_SECONDS = 60
 PORT, GRPC_PORT, METRICS_PORT = 8080, 8001, 8002
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -65,7 +69,22 @@ def wait_for(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         time.sleep(0.3)
 
 
-def test_from_elsewhere_only_the_api_is_reached(
+@contextmanager
+def open_to_everybody(folder: Path) -> Iterator[Path]:
+    """A socket in that folder that listens to every user of the machine."""
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as own,
+        socket.socket(socket.AF_UNIX) as listener,
+    ):
+        path = Path(own) / "open"
+        listener.bind(str(path))
+        listener.listen()
+        path.chmod(0o777)
+        path.parent.chmod(0o755)
+        yield path
+
+
+def test_only_the_api_is_reached_from_elsewhere_and_triton_by_no_other_user(
     machines: tuple[Machine, Machine], repository: Path
 ) -> None:
     inner, outer = machines
@@ -76,14 +95,13 @@ def test_from_elsewhere_only_the_api_is_reached(
         answer = json.loads(outer.ask(f"{url}/v1/classify", {"input": "A wonderful film."}))
         assert answer["results"][0]["label"] == "positive"
 
-        listeners = inner.listeners()
-        beyond = {(host, port) for host, port in listeners if not ip_address(host).is_loopback}
-        assert beyond == {("0.0.0.0", PORT)}
-        within = sorted({port for _, port in listeners} - {PORT})
-        assert len(within) >= 2, "Triton's gRPC and its metrics"
-        # They are there, and refuse nobody but those from elsewhere.
-        assert set(inner.connect("127.0.0.1", within).values()) == {"open"}
-        assert set(outer.connect(inner.address, within).values()) == {"ConnectionRefusedError"}
+        assert inner.listeners() == {("0.0.0.0", PORT)}
+        (triton,) = [p for p in descendants_of(process.pid) if program_of(p) == "tritonserver"]
+        (way_in,) = unix_sockets(Path(f"/proc/{triton}/cwd").resolve())
+        assert connect_as(os.getuid(), way_in) == "open"
+        assert connect_as(NOBODY, way_in) == "PermissionError"
+        with open_to_everybody(way_in.parent.parent) as other:
+            assert connect_as(NOBODY, other) == "open"
 
         sockets = unix_sockets(repository)
         assert [path.name for path in sockets] == [".control.sock"]
@@ -99,5 +117,8 @@ def test_triton_alone_is_reached_by_nobody_elsewhere(
     with running(inner, "triton", "--repository", str(repository), *ports) as process:
         wait_for(lambda: inner.listeners() >= expected, process)
         assert inner.listeners() == expected
+        # They refuse nobody but those from elsewhere.
+        within = inner.connect("127.0.0.1", [GRPC_PORT, METRICS_PORT])
+        assert set(within.values()) == {"open"}
         refused = outer.connect(inner.address, [GRPC_PORT, METRICS_PORT])
         assert set(refused.values()) == {"ConnectionRefusedError"}

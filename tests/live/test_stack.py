@@ -90,7 +90,7 @@ def shared_memory() -> set[str]:
 def stack() -> Iterator[Stack]:
     missing = [m for m in MODELS if not list((ROOT / "model_repository" / m).glob("*/model.onnx"))]
     assert not missing, f"engines are not built: {missing}; run `make setup`"
-    running = Stack(free_port())
+    running = Stack(free_port(), SUB50_TRITON_METRICS_PORT="0")
     running.wait_until_ready()
     yield running
     running.end()

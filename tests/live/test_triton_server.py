@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from service.errors import ServeError
 from service.triton import supervised
 from service.triton.server import EmbeddedTriton
 from service.triton.supervisor import STUB_DIED_STATUS, children_of
+from tests.live.namespaces import unix_sockets
+from tests.live.test_known_holes import listening
 from tests.tiny_models import write_tiny_model
 
 pytestmark = pytest.mark.live
@@ -55,7 +58,7 @@ def shared_memory(pid: int | None = None) -> set[str]:
 @pytest.fixture(autouse=True)
 def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place of their own for the folders that Triton is started in."""
-    folder = tmp_path / "temporary"
+    folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
@@ -88,12 +91,15 @@ def test_start_and_stop_leave_nothing_behind(tmp_path: Path) -> None:
     before = shared_memory()
     with EmbeddedTriton(tmp_path, log_path=tmp_path / "triton.log") as server:
         assert server.alive
-        assert server.http_url is None
         (scratch,) = {Path(f"/proc/{server.pid}/cwd").resolve()}
         assert len(processes_naming(str(scratch))) == 3  # supervisor, Triton, one stub
         assert shared_memory() > before
-        with urllib.request.urlopen(server.metrics_url, timeout=5) as answer:
-            assert answer.status == 200
+        # The one way to it leads through a folder of our own.
+        assert listening(server.pid) == set()
+        assert server.http_url is None
+        assert server.metrics_url is None
+        assert [f"unix:{path}" for path in unix_sockets(scratch)] == [server.grpc_target]
+        assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
     assert not server.alive
     assert processes_naming(str(scratch)) == []
     assert shared_memory() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,13 @@ from pathlib import Path
 import pytest
 
 from service.errors import ServeError
-from service.triton.command import Launch, arguments, environment, make_scratch
+from service.triton.command import (
+    LONGEST_TEMPORARY_FOLDER_BYTES,
+    Launch,
+    arguments,
+    environment,
+    make_scratch,
+)
 from service.triton.installation import Installation
 from service.triton.ports import require_loopback
 
@@ -46,10 +53,53 @@ def launch(installation: Installation, tmp_path: Path) -> Iterator[Launch]:
     shutil.rmtree(scratch)
 
 
+@pytest.fixture
+def closed(launch: Launch) -> Launch:
+    return replace(launch, grpc_port=None, metrics_port=None, http_port=None)
+
+
 def test_every_endpoint_is_on_loopback(installation: Installation, launch: Launch) -> None:
     command = arguments(installation, launch)
-    for endpoint in ("grpc", "http", "metrics"):
+    for number, endpoint in enumerate(("grpc", "metrics", "http"), 1):
         assert f"--{endpoint}-address=127.0.0.1" in command
+        assert f"--{endpoint}-port={number}" in command
+    assert launch.grpc_target == "127.0.0.1:1"
+
+
+def test_without_ports_nothing_but_a_socket_in_the_scratch_leads_to_it(
+    installation: Installation, closed: Launch
+) -> None:
+    command = arguments(installation, closed)
+    assert not any("127.0.0.1" in argument for argument in command)
+    assert {"--allow-http=false", "--allow-metrics=false"} <= set(command)
+    ports = [argument for argument in command if "-port=" in argument]
+    assert ports == ["--grpc-port=0"]
+    assert f"--grpc-address=unix:{closed.scratch}/grpc" in command
+    assert closed.grpc_target == f"unix:{closed.scratch}/grpc:0"
+    assert closed.scratch.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(("more", "is_used"), [(0, True), (1, False)])
+def test_a_temporary_folder_too_deep_for_the_socket_is_passed_over(
+    installation: Installation,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: int,
+    is_used: bool,
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        rest = LONGEST_TEMPORARY_FOLDER_BYTES - len(folder) - 1 + more
+        base = Path(folder) / ("x" * rest)
+        base.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(base))
+        scratch = make_scratch(installation, tmp_path)
+        try:
+            assert (scratch.parent == base) == is_used
+            launch = Launch(grpc_port=None, metrics_port=None, http_port=None, scratch=scratch)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(launch.grpc_target.removeprefix("unix:"))
+        finally:
+            shutil.rmtree(scratch)
 
 
 def test_an_address_and_an_age_are_told(installation: Installation, launch: Launch) -> None:
@@ -70,15 +120,6 @@ def test_any_address_of_loopback_will_do(address: str) -> None:
 def test_an_address_that_others_reach_is_refused_by_name(address: str) -> None:
     with pytest.raises(ServeError, match=r"--host .* from 127\.0\.0\.1"):
         require_loopback(address, "--host")
-
-
-def test_http_stays_closed_unless_a_port_is_given(
-    installation: Installation, launch: Launch
-) -> None:
-    closed = Launch(grpc_port=1, metrics_port=2, http_port=None, scratch=launch.scratch)
-    command = arguments(installation, closed)
-    assert "--allow-http=false" in command
-    assert not any(argument.startswith("--http-port") for argument in command)
 
 
 def test_controls_are_restricted_and_only_model_loading_has_a_known_token(
