@@ -19,6 +19,7 @@ from loadtest.stack import free_port, is_ready
 
 ROOT = Path(__file__).parent.parent
 ENGINES = ROOT / "model_repository"
+SUB50 = Path(sys.executable).with_name("sub50")
 HOST = "127.0.0.1"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 READY_SECONDS = 120.0
@@ -104,7 +105,7 @@ class Stack:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    str(Path(sys.executable).with_name("sub50")),
+                    str(SUB50),
                     "serve",
                     f"--port={self.port}",
                     f"--repository={self.repository}",

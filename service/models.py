@@ -10,6 +10,7 @@ from core.card import TOKENIZER_FILE, EngineCard
 from core.checksums import require_recorded
 from core.tokenizer import TextTokenizer
 from core.versions import VersionError, served_folder, whole_card
+from service.disk import told_when_slow
 from service.errors import ServeError, UnknownModel
 
 Task = Literal["classify", "summarize"]
@@ -69,7 +70,8 @@ class ModelCatalog:
                 f"no models in {repository.resolve()}; start in the project's folder or set "
                 f"SUB50_REPOSITORY, and {BUILD_HINT}"
             )
-        models = [_load_model(folder) for folder in folders]
+        with told_when_slow(f"the models in {repository}"):
+            models = [_load_model(folder) for folder in folders]
         return cls({model.name: model for model in models})
 
     def get(self, name: str, task: Task) -> ServedModel:

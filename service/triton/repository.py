@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tritonclient.grpc import model_config_pb2
 
 from core.checksums import require_engine
 from core.versions import VersionError, served_folder, whole_card
+from service.disk import told_when_slow
 from service.errors import ServeError
 from service.triton.allowed import check_config, check_files
 from service.triton.backends import SOURCES
@@ -37,14 +40,26 @@ def models_in(repository: Path) -> list[str]:
     return sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
 
 
-def check_repository(repository: Path, models: list[str]) -> None:
-    """Raise ServeError, with what to do, unless every model can be loaded from its files."""
+def check_repository(repository: Path, models: list[str], within_seconds: float = math.inf) -> None:
+    """Raise ServeError, with what to do, unless every model can be loaded from its files.
+
+    That they take longer to read than `within_seconds` is one more reason.
+    """
     if not repository.is_dir():
         raise ServeError(f"No model repository at {repository}: name one with --repository.")
     if not models:
         raise ServeError(f"No model in {repository}: build some with `sub50 engines build`.")
-    for model in models:
-        check_model(repository / model)
+    begun = time.monotonic()
+    with told_when_slow(f"the engines in {repository}"):
+        for number, model in enumerate(models, start=1):
+            check_model(repository / model)
+            seconds = time.monotonic() - begun
+            if seconds > within_seconds:
+                raise ServeError(
+                    f"Triton was not ready in {within_seconds:g} s: to read {number} of "
+                    f"{len(models)} engines took {seconds:.1f} s, the disk of {repository} is "
+                    "slow. Set SUB50_TRITON_START_SECONDS higher, or put them on another disk."
+                )
 
 
 def check_model(folder: Path) -> None:

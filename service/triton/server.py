@@ -153,7 +153,7 @@ class EmbeddedTriton:
         """
         if self._process is not None:
             raise RuntimeError("the embedded Triton is started already")
-        check_repository(self.repository, self.models)
+        check_repository(self.repository, self.models, self.start_timeout_seconds)
         self.configs = {model: self._config(model) for model in self.models}
         reasons = self._begin(self.configs)
         if reasons:
@@ -284,7 +284,7 @@ class EmbeddedTriton:
     def _too_late(self) -> str:
         return (
             f"was not ready in {self.start_timeout_seconds:g} s; "
-            f"if this machine is slow, set SUB50_TRITON_START_SECONDS higher"
+            f"if this machine is slow, or a disk of its, set SUB50_TRITON_START_SECONDS higher"
         )
 
     def _failure(self, what: str) -> str:

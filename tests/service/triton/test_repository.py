@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import sys
+import time
 from pathlib import Path
 
 import onnx
@@ -15,6 +16,7 @@ from tritonclient.grpc import model_config_pb2
 from service.errors import ServeError
 from service.triton.ports import reserve_port, reserve_ports
 from service.triton.repository import (
+    check_model,
     check_repository,
     embedded_config,
     instances_of,
@@ -196,3 +198,20 @@ def test_instances_are_those_that_were_loaded(tmp_path: Path) -> None:
     triton.configs = {"a": embedded_config(folder)}
     (folder / "config.pbtxt").write_text("changed since, and no configuration")
     assert triton.instances == {"a": 3}
+
+
+def test_a_disk_that_takes_too_long_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = check_model
+
+    def slowly(folder: Path) -> None:
+        time.sleep(0.2)
+        check(folder)
+
+    write_model(tmp_path, "a")
+    write_model(tmp_path, "b")
+    monkeypatch.setattr("service.triton.repository.check_model", slowly)
+    with pytest.raises(ServeError, match=r"1 of 2 engines took .* SUB50_TRITON_START_SECONDS"):
+        check_repository(tmp_path, ["a", "b"], 0.1)
+    check_repository(tmp_path, ["a", "b"], 60)
