@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from fuzz.command import ROOT, run_logged
 from fuzz.errors import FuzzError
 from fuzz.in_process import ServerFault, UndocumentedAnswer
 from fuzz.outcome import Outcome
 
 PART = "bodies, guided by coverage"
-ROOT = Path(__file__).parent.parent
 CORPUS = Path(__file__).parent / "corpus"
 INPUT_SECONDS = 20
 MOST_MEGABYTES = 3000
@@ -33,11 +31,10 @@ def fuzz_bodies(inputs: int, seed: int, folder: Path) -> Outcome:
     """
     if find_spec("atheris") is None:
         raise FuzzError("Atheris is not installed; `pip install -e '.[fuzz]'` brings it on Linux")
-    folder.mkdir(parents=True, exist_ok=True)
     found = folder / "found"
-    found.mkdir(exist_ok=True)
+    found.mkdir(parents=True, exist_ok=True)
     log = folder / "atheris.log"
-    with TemporaryDirectory(prefix="sub50-fuzz-") as repository, log.open("wb") as file:
+    with TemporaryDirectory(prefix="sub50-fuzz-") as repository:
         command = [
             sys.executable,
             "-m",
@@ -54,15 +51,8 @@ def fuzz_bodies(inputs: int, seed: int, folder: Path) -> Outcome:
             str(found),
             str(CORPUS),
         ]
-        subprocess.run(
-            command,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=False,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-    return outcome_of(log.read_text(encoding="utf-8", errors="replace"), log)
+        told = run_logged(command, log, environment={"PYTHONPATH": str(ROOT)})
+    return outcome_of(told, log)
 
 
 def outcome_of(told: str, log: Path) -> Outcome:

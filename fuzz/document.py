@@ -7,11 +7,11 @@ the document's links. It holds each answer to the document.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from fuzz.command import run_logged
 from fuzz.errors import FuzzError
 from fuzz.outcome import Outcome
 from fuzz.target import Target
@@ -75,8 +75,7 @@ def fuzz_document(
         f"--report-json-path={report}",
         *([f"--phases={phases}"] if phases else []),
     ]
-    with log.open("wb") as file:
-        subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False, cwd=folder)
+    run_logged(command, log, folder)
     if not report.is_file():
         raise FuzzError(f"Schemathesis did not run; see {log}")
     return outcome_of(json.loads(report.read_text(encoding="utf-8")), f"seed {seed}, see {log}")

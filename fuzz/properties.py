@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
+from fuzz.command import run_logged
 from fuzz.errors import FuzzError
 from fuzz.outcome import Outcome
 
 PART = "properties (Hypothesis)"
-ROOT = Path(__file__).parent.parent
 # How many inputs a property gets is tests/conftest.py's to read.
 EXAMPLES_VARIABLE = "FUZZ_EXAMPLES"
 FILES = (
@@ -34,22 +32,13 @@ def fuzz_properties(examples: int, seed: int, folder: Path) -> Outcome:
     Raises:
         FuzzError: the tests could not be run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     log = folder / "hypothesis.log"
     command = [
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *FILES),
         *(f"--hypothesis-seed={seed}", "--hypothesis-show-statistics"),
     ]
-    with log.open("wb") as file:
-        subprocess.run(
-            command,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=False,
-            cwd=ROOT,
-            env=os.environ | {EXAMPLES_VARIABLE: str(examples)},
-        )
-    return outcome_of(log.read_text(encoding="utf-8", errors="replace"), f"seed {seed}, see {log}")
+    told = run_logged(command, log, environment={EXAMPLES_VARIABLE: str(examples)})
+    return outcome_of(told, f"seed {seed}, see {log}")
 
 
 def outcome_of(told: str, where: str) -> Outcome:

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
+from signal import SIGSTOP
 
-from chaos.fault import Fault
-from chaos.stack import Stack
+from chaos.signalled import Signalled, asked_most, triton
 
-
-class FreezeTriton(Fault):
-    """Triton itself."""
-
-    name = "freeze-triton"
-
-    def strike(self, stack: Stack) -> None:
-        """Stop it; nobody lets it go on."""
-        os.kill(stack.triton_pid, signal.SIGSTOP)
-
-
-class FreezeStub(Fault):
-    """The process that runs the engine which is asked most."""
-
-    name = "freeze-stub"
-
-    def strike(self, stack: Stack) -> None:
-        """Stop it; nobody lets it go on."""
-        os.kill(stack.stub_pids["sentiment"], signal.SIGSTOP)
-
-
-FAULTS = (FreezeTriton(), FreezeStub())
+FAULTS = (
+    Signalled("freeze-triton", "Triton itself.", SIGSTOP, triton),
+    Signalled(
+        "freeze-stub", "The process that runs the engine which is asked most.", SIGSTOP, asked_most
+    ),
+)

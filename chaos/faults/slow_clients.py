@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
-from chaos.errors import ChaosError
-from chaos.fault import Fault
-from chaos.stack import ROOT, Stack
+from chaos.clients import Clients
 
 CLIENTS = 1000
-# Longer than the service's own patience, so that it has to end them all at least once.
-HELD_SECONDS = 14.0
 
 
-class _SlowClients(Fault):
+class _SlowClients(Clients):
     """Base of those below. `kind` is one of `chaos.slow_clients`."""
 
+    module = "chaos.slow_clients"
     kind = ""
-    held_seconds = HELD_SECONDS
+    # Longer than the service's own patience, so that it has to end them all at least once.
+    held_seconds = 14.0
 
     def __init__(self, clients: int = CLIENTS) -> None:
-        self._clients = clients
-        self._process: subprocess.Popen[str] | None = None
-
-    def strike(self, stack: Stack) -> None:
-        """Open them all."""
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "chaos.slow_clients",
-                str(stack.port),
-                self.kind,
-                str(self._clients),
-            ],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        if self._process.stdout.readline().strip() != "open":
-            raise ChaosError("the slow clients ended before all their connections were open")
-
-    def mend(self, stack: Stack) -> None:
-        """They go away."""
-        if self._process is not None:
-            self._process.communicate(timeout=30)
+        super().__init__(self.kind, str(clients))
 
 
 class SlowHeaders(_SlowClients):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from chaos.errors import NotHere
+from chaos.faults import all_faults
 from chaos.faults.damage import MODEL, DamagedEngine
 from chaos.faults.memory import NoMemory
 from tests.deploy.running import free_port
@@ -63,3 +64,15 @@ def test_an_engine_is_damaged_and_put_back(
     fault.mend(stack)  # type: ignore[arg-type]
     assert engine.read_bytes() == b"0123456789"
     assert list(engine.parent.iterdir()) == [engine]
+
+
+@pytest.mark.parametrize(
+    ("name", "found_by"),
+    [("triton", "triton_pid"), ("supervisor", "supervisor_pid"), ("api", "pid"), ("stub", "")],
+)
+def test_a_killed_process_is_the_one_that_is_named(
+    growing: subprocess.Popen[bytes], name: str, found_by: str
+) -> None:
+    found = {found_by: growing.pid} if found_by else {"stub_pids": {MODEL: growing.pid}}
+    all_faults()[f"kill-{name}"].strike(SimpleNamespace(**found))  # type: ignore[arg-type]
+    assert growing.wait(10) == -signal.SIGKILL

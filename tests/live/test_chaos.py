@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from chaos.faults.kill import KillApi
+from chaos.faults import all_faults
 from chaos.trial import Conditions, run_trial
 
 pytestmark = pytest.mark.live
 
 
 def test_a_killed_service_is_noticed_never_comes_back_and_leaves_nothing(tmp_path: Path) -> None:
-    row = run_trial(KillApi(), Conditions(20, before_seconds=2, after_seconds=2), tmp_path)
+    conditions = Conditions(20, before_seconds=2, after_seconds=2)
+    row = run_trial(all_faults()["kill-api"], conditions, tmp_path)
     assert row.sent == row.right + row.wrong + row.refused + row.late + row.failed
     assert row.right > 5
     assert row.wrong == 0
