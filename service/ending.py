@@ -10,6 +10,7 @@ takes bounded time, and the others are ignored: broken off, it would leave proce
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -22,9 +23,12 @@ from types import FrameType
 import uvicorn
 
 from service.drain import Drain
+from service.unaccepted import taken_from
 
 log = logging.getLogger("sub50.run")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Who had connected when the listener closed has so long for the first request to come.
+FIRST_REQUEST_SECONDS = 0.1
 
 
 class Terminated(Exception):
@@ -99,6 +103,7 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener, let what is under way finish or cut it off, and end the app."""
+        await self._stop_listening(sockets or [])
         await super().shutdown(sockets)
         if self.force_exit:  # which leaves both to whoever cancels the loop's tasks
             if self.server_state.tasks:
@@ -106,6 +111,24 @@ class DrainingServer(uvicorn.Server):
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()
+
+    async def _stop_listening(self, listeners: list[socket.socket]) -> None:
+        """Close the listeners, and serve who has connected to them."""
+        # Nothing may come between the two, in which more could connect.
+        taken = [each for listener in listeners for each in taken_from(listener)]
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        served = (loop.connect_accepted_socket(self._protocol, each) for each in taken)
+        await asyncio.gather(*served, return_exceptions=True)
+        # A connection that is closed with a request unread is reset.
+        await asyncio.sleep(FIRST_REQUEST_SECONDS)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes one for each connection that it accepts itself."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     def _tell(self) -> None:
         """Not in the handler of the signal, which may have come in the middle of a log line."""
