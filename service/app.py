@@ -11,7 +11,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI, Request, Response
-from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from starlette.exceptions import HTTPException
 
@@ -107,11 +106,11 @@ def create_app(
         await pulse.close()
 
     app = _empty_app(lifespan)
-    model_routers = [v1.router(pipeline, exchange), compat.router(pipeline, exchange)]
-    for router in model_routers:
+    routers = [v1.router(pipeline, exchange), compat.router(pipeline, exchange)]
+    routers += [board.router(live_board), docs.router(app.title, lambda: app.openapi())]
+    for router in routers:
         app.include_router(router)
-    app.add_middleware(DirectPaths, routers=model_routers)
-    app.include_router(board.router(live_board))
+    app.add_middleware(DirectPaths, routers=routers)
     if hosted is not None and access.can_manage:
         app.include_router(manage.router(management))
     close(app, settings.closed_pages, access)
@@ -124,19 +123,20 @@ def create_app(
 
 def _empty_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
     """An application with nothing but its documentation, and problems for what goes wrong."""
-    # Offline: the page /docs comes with its own scripts, none from another host.
-    app = FastAPIOffline(
+    app = FastAPI(
         title="sub50",
         version=version("sub50"),
         description="Text classification and summarization with P99 under 50 ms.",
         lifespan=lifespan,
+        # docs.py has both, without scripts of other hosts.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # it would send clients to whatever host they named
         # It would look for an OpenTelemetry set-up at every request; metrics.py is what counts.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.include_router(docs.router(app.title))
+    docs.show_files(app)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected_problem)
     return app
@@ -209,6 +209,6 @@ async def _unexpected_problem(request: Request, error: Exception) -> Response:
     """A fault of ours: the client learns that it happened, the log learns where."""
     route = request.scope.get("route")
     # A route as it was declared: a path may hold anything.
-    path = getattr(route, "path", "a route that runs models")
+    path = getattr(route, "path", "a page or a route that runs models")
     log.error("unexpected error on %s: %s", path, where_it_broke(error))
     return plain_problem(request, UNEXPECTED.status, UNEXPECTED.slug, UNEXPECTED.title)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
+from service.api.direct import DirectRoute
 from service.board.live import LiveBoard
 from service.board.schema import Board
 
@@ -27,11 +28,11 @@ HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
 
 def router(board: LiveBoard) -> APIRouter:
     """The page, its files, and its numbers."""
-    routes = APIRouter(tags=["board"])
+    routes = APIRouter(tags=["board"], route_class=DirectRoute)
     page = (PAGE / "index.html").read_bytes()
 
     @routes.get("/", include_in_schema=False)
-    async def show_page() -> Response:
+    async def show_page(_: Request) -> Response:
         return HTMLResponse(page, headers=HEADERS)
 
     for file in sorted(PAGE.iterdir()):
@@ -39,7 +40,7 @@ def router(board: LiveBoard) -> APIRouter:
             _add_file(routes, file)
 
     @routes.get("/v1/board", summary="The numbers of the last minutes", response_model=Board)
-    async def show_numbers() -> Response:
+    async def show_numbers(_: Request) -> Response:
         return Response(board.json(), media_type="application/json")
 
     return routes
@@ -49,5 +50,5 @@ def _add_file(routes: APIRouter, file: Path) -> None:
     content, media_type = file.read_bytes(), MEDIA_TYPES[file.suffix]
 
     @routes.get(f"/board/{file.name}", include_in_schema=False)
-    async def show_file() -> Response:
+    async def show_file(_: Request) -> Response:
         return Response(content, headers=HEADERS, media_type=media_type)

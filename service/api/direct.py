@@ -1,8 +1,8 @@
-"""The short way to the routes that run models: no layer between the server and the endpoint.
+"""The short way to routes that run models, and to pages: no layer before the endpoint.
 
 FastAPI solves dependencies and reads bodies before an endpoint runs, and its router tries one route
-after the other. The routes that run models need neither. They stay FastAPI's own routes, in its
-documentation and its OpenAPI document; what it saves is in BENCHMARKS.md, the profile.
+after the other. These routes need neither. They stay FastAPI's own routes, in its documentation and
+its OpenAPI document; what it saves is in BENCHMARKS.md, the profile.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import grpc
 import jsonschema
 import pytest
 
+from service.api import docs
 from service.api.document import Document
 from tests.service.conftest import Service, StartService
 
@@ -140,6 +141,21 @@ def test_the_key_is_asked_for_where_there_is_one(
             assert operation.get("security") == ([{"bearer": []}] if asks else None)
     check_answer(document, "get", "/v1/models", keyed.client.get("/v1/models"))
     check_answer(document, "post", "/predict", keyed.post("/predict", {"inputs": "good"}))
+
+
+def test_it_is_made_once(start_service: StartService, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bytes] = []
+    encoded = docs.encoded
+
+    def counted(document: Document) -> bytes:
+        made.append(encoded(document))
+        return made[-1]
+
+    monkeypatch.setattr(docs, "encoded", counted)
+    client = start_service().client
+    answers = [client.get("/openapi.json").content for _ in range(3)]
+    assert len(made) == 1
+    assert answers == made * 3
 
 
 def test_no_path_is_sent_elsewhere(service: Service) -> None:
