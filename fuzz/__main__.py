@@ -16,6 +16,7 @@ from fuzz.bodies import fuzz_bodies
 from fuzz.control import fuzz_control
 from fuzz.document import fuzz_document
 from fuzz.errors import FuzzError
+from fuzz.keyed import fuzz_keys
 from fuzz.outcome import Outcome
 from fuzz.properties import fuzz_properties
 from fuzz.report import markdown, terminal
@@ -54,7 +55,7 @@ def main(
 
 
 def run_all(inputs: int, seed: int, logs: Path) -> list[Outcome]:
-    """Every part with its share of the inputs, the live ones against one service.
+    """Every part with its share of the inputs, the live ones against one service, or one with keys.
 
     Raises:
         FuzzError: a part could not be run.
@@ -64,9 +65,11 @@ def run_all(inputs: int, seed: int, logs: Path) -> list[Outcome]:
     with running_stack() as target:
         outcomes = [
             _said(lambda: fuzz_document(target, tenth, seed, logs)),
-            _said(lambda: fuzz_sockets(target, 3 * tenth, seed)),
+            _said(lambda: fuzz_sockets(target, 2 * tenth, seed)),
             _said(lambda: fuzz_control(target, tenth, seed)),
         ]
+    with running_stack(asks_for_keys=True) as keyed:
+        outcomes.append(_said(lambda: fuzz_keys(keyed, tenth, seed)))
     outcomes.append(_said(lambda: fuzz_bodies(3 * tenth, seed, logs)))
     outcomes.append(_said(lambda: fuzz_properties(max(10, 2 * tenth // PROPERTIES), seed, logs)))
     return outcomes

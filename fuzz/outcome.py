@@ -13,8 +13,8 @@ class Outcome:
     """Counts of one part; `findings` says what the first failures were, and how to see them again.
 
     `server_errors` are answers with 5xx, `undocumented` those with a status, media type, header or
-    body that the OpenAPI document does not have, `other` everything else: no answer, a hang, a
-    crash, a property that does not hold.
+    body that the OpenAPI document does not have, `let_in` those to who had no key for it, `other`
+    everything else: no answer, a hang, a crash, a property that does not hold.
     """
 
     part: str
@@ -22,12 +22,13 @@ class Outcome:
     server_errors: int = 0
     undocumented: int = 0
     other: int = 0
+    let_in: int = 0
     findings: list[str] = field(default_factory=list)
 
     @property
     def failures(self) -> int:
         """All of them."""
-        return self.server_errors + self.undocumented + self.other
+        return self.server_errors + self.undocumented + self.other + self.let_in
 
     def server_error(self, finding: str) -> None:
         """Count an answer with 5xx."""
@@ -37,6 +38,11 @@ class Outcome:
     def undocumented_answer(self, finding: str) -> None:
         """Count an answer that the document does not have."""
         self.undocumented += 1
+        self._note(finding)
+
+    def somebody_let_in(self, finding: str) -> None:
+        """Count an answer to who had no key for it."""
+        self.let_in += 1
         self._note(finding)
 
     def other_failure(self, finding: str) -> None:

@@ -8,13 +8,13 @@ from rich.table import Table
 
 from fuzz.outcome import Outcome
 
-COLUMNS = ("part", "inputs", "5xx", "undocumented", "other failures")
+COLUMNS = ("part", "inputs", "5xx", "undocumented", "let in", "other failures")
 
 
 def cells(outcome: Outcome) -> list[str]:
     """One row, a cell for each column."""
-    counts = (outcome.inputs, outcome.server_errors, outcome.undocumented, outcome.other)
-    return [outcome.part, *(f"{count:,}" for count in counts)]
+    failures = (outcome.server_errors, outcome.undocumented, outcome.let_in, outcome.other)
+    return [outcome.part, *(f"{count:,}" for count in (outcome.inputs, *failures))]
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
@@ -25,6 +25,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
         total.server_errors += outcome.server_errors
         total.undocumented += outcome.undocumented
         total.other += outcome.other
+        total.let_in += outcome.let_in
     return [*map(cells, outcomes), cells(total)]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
+from typing import Protocol, TypeVar
 
 from fuzz.outcome import Outcome
 from fuzz.raw_requests import HIDDEN, RawRequest, make
@@ -33,32 +34,64 @@ class Unreadable(Exception):
     """What came back is no HTTP."""
 
 
+class Written(Protocol):
+    """What is written to a connection, piece by piece."""
+
+    @property
+    def pieces(self) -> tuple[bytes, ...]:
+        """One after the other."""
+        ...
+
+
+WrittenT = TypeVar("WrittenT", bound=Written)
+Judge = Callable[[int, WrittenT, bytes, Outcome], None]
+
+
 def fuzz_sockets(target: Target, inputs: int, seed: int) -> Outcome:
     """`inputs` requests of the seeds from `seed` on, some at a time."""
     outcome = Outcome(PART)
-    batch = INPUTS_BETWEEN_QUESTIONS
-    for first in range(seed, seed + inputs, batch):
-        last = min(first + batch, seed + inputs)
-        asyncio.run(_send_all(target, range(first, last), outcome))
-        if (fault := target.fault()) is not None:
-            outcome.other_failure(f"after raw requests {first} to {last - 1}: {fault}")
+    send_all(target, range(seed, seed + inputs), make, judge, outcome)
     return outcome
 
 
-async def _send_all(target: Target, seeds: range, outcome: Outcome) -> None:
+def send_all(
+    target: Target,
+    seeds: range,
+    make_one: Callable[[int], WrittenT],
+    judge_one: Judge[WrittenT],
+    outcome: Outcome,
+) -> None:
+    """Write what is made of each seed to a connection of its own, and judge what comes back.
+
+    Between them an ordinary client asks.
+    """
+    for first in range(0, len(seeds), INPUTS_BETWEEN_QUESTIONS):
+        some = seeds[first : first + INPUTS_BETWEEN_QUESTIONS]
+        asyncio.run(_send_some(target, some, make_one, judge_one, outcome))
+        if (fault := target.fault()) is not None:
+            outcome.other_failure(f"after {outcome.part} {some[0]} to {some[-1]}: {fault}")
+
+
+async def _send_some(
+    target: Target,
+    seeds: range,
+    make_one: Callable[[int], WrittenT],
+    judge_one: Judge[WrittenT],
+    outcome: Outcome,
+) -> None:
     turns = asyncio.Semaphore(CONNECTIONS)
 
     async def send(seed: int) -> None:
         async with turns:
-            request = make(seed)
+            request = make_one(seed)
             try:
                 answer = await exchange(target, request.pieces)
             except TimeoutError:
-                outcome.other_failure(f"raw request {seed}: the connection stays open")
+                outcome.other_failure(f"{outcome.part} {seed}: the connection stays open")
             except OSError as error:
-                outcome.other_failure(f"raw request {seed}: no connection: {error!r}")
+                outcome.other_failure(f"{outcome.part} {seed}: no connection: {error!r}")
             else:
-                judge(seed, request, answer, outcome)
+                judge_one(seed, request, answer, outcome)
             outcome.inputs += 1
 
     await asyncio.gather(*map(send, seeds))
@@ -96,19 +129,30 @@ async def exchange(target: Target, pieces: Sequence[bytes]) -> bytes:
 
 def judge(seed: int, request: RawRequest, answer: bytes, outcome: Outcome) -> None:
     """Count what is wrong with all that came back."""
-    try:
-        statuses = statuses_of(answer, is_head=b"HEAD" in request.content)
-    except Unreadable as error:
-        outcome.other_failure(f"raw request {seed}: {error}")
-        return
-    for status in statuses:
-        own_deadline = status == 504 and b"x-request-timeout-ms" in request.content.lower()
-        if status >= 500 and status not in NO_FAULT and not own_deadline:
-            outcome.server_error(f"raw request {seed}: answered with {status}")
-        elif status not in KNOWN and not own_deadline:
-            outcome.undocumented_answer(f"raw request {seed}: answered with {status}")
+    judged_statuses(f"raw request {seed}", request.content, answer, outcome)
     if request.intact and HIDDEN in answer:
         outcome.other_failure(f"raw request {seed}: a request hidden in another was answered")
+
+
+def judged_statuses(
+    which: str, content: bytes, answer: bytes, outcome: Outcome, known: Container[int] = KNOWN
+) -> list[int]:
+    """The statuses of the answers to what was sent, each counted where it must not be.
+
+    There are none where what came back is no HTTP, which is counted, too.
+    """
+    try:
+        statuses = statuses_of(answer, is_head=b"HEAD" in content)
+    except Unreadable as error:
+        outcome.other_failure(f"{which}: {error}")
+        return []
+    for status in statuses:
+        own_deadline = status == 504 and b"x-request-timeout-ms" in content.lower()
+        if status >= 500 and status not in NO_FAULT and not own_deadline:
+            outcome.server_error(f"{which}: answered with {status}")
+        elif status not in known and not own_deadline:
+            outcome.undocumented_answer(f"{which}: answered with {status}")
+    return statuses
 
 
 def statuses_of(answer: bytes, is_head: bool = False) -> list[int]:

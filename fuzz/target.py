@@ -12,18 +12,21 @@ from tempfile import TemporaryDirectory
 from chaos.errors import ChaosError
 from chaos.stack import Stack
 from fuzz.errors import FuzzError
+from fuzz.keys import CALLER, settings_in
 from loadtest.generate import log_tail
+from service.settings import ENVIRONMENT_PREFIX
 
 HEALTHY = b'{"input": "A good film."}'
 
 
 @dataclass(frozen=True)
 class Target:
-    """A running service on loopback."""
+    """A running service on loopback; `key` is what an ordinary client of it sends."""
 
     port: int
     repository: Path
     host: str = "127.0.0.1"
+    key: str = ""
 
     @property
     def url(self) -> str:
@@ -38,6 +41,8 @@ class Target:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
             headers = {"Content-Type": "application/json"}
+            if self.key:
+                headers["Authorization"] = f"Bearer {self.key}"
             connection.request("POST", "/v1/classify", HEALTHY, headers)
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
@@ -48,18 +53,26 @@ class Target:
 
 
 @contextmanager
-def running_stack() -> Iterator[Target]:
+def running_stack(asks_for_keys: bool = False) -> Iterator[Target]:
     """`sub50 serve` with a private copy of the built engines, for as long as the block runs.
+
+    With `asks_for_keys` it asks for those of `fuzz.keys`, and every page is closed.
 
     Raises:
         FuzzError: it does not start, or has ended meanwhile.
     """
     with TemporaryDirectory(prefix="sub50-fuzz-") as folder:
         # Here it counts what it answers, not how fast this machine is.
-        stack = Stack(Path(folder), {"SUB50_INTERACTIVE_TIMEOUT_MS": "20000"})
+        settings = {"interactive_timeout_ms": "20000"}
+        if asks_for_keys:
+            settings |= settings_in(Path(folder))
+        variables = {
+            f"{ENVIRONMENT_PREFIX}{name.upper()}": value for name, value in settings.items()
+        }
+        stack = Stack(Path(folder), variables)
         try:
             stack.start()
-            yield Target(stack.port, stack.repository)
+            yield Target(stack.port, stack.repository, key=CALLER if asks_for_keys else "")
             if stack.process.poll() is not None:
                 raise FuzzError(f"the service has ended:\n{log_tail(stack.log_path)}")
         except ChaosError as error:

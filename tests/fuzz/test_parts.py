@@ -165,6 +165,7 @@ def test_failed_properties_are_named() -> None:
 
 
 def test_the_table_adds_up() -> None:
-    outcomes = [Outcome("one", 1000, 1, 0, 2), Outcome("two", 500, 0, 3, 0)]
-    assert rows(outcomes)[-1] == ["all", "1,500", "1", "3", "2"]
-    assert "| one | 1,000 | 1 | 0 | 2 |" in markdown(outcomes, "On a day:")
+    outcomes = [Outcome("one", 1000, 1, 0, 2), Outcome("two", 500, 0, 3, 0, let_in=4)]
+    assert rows(outcomes)[-1] == ["all", "1,500", "1", "3", "4", "2"]
+    assert [outcome.failures for outcome in outcomes] == [3, 7]
+    assert "| one | 1,000 | 1 | 0 | 0 | 2 |" in markdown(outcomes, "On a day:")
