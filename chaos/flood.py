@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
 
+from chaos.beside import until_told
 from chaos.connections import Connections
 from chaos.load import Load
 from chaos.questions import Question, unlearned
@@ -24,12 +24,7 @@ async def flood(port: int, rate_per_second: float, questions: list[Question]) ->
     """Send until cancelled; what becomes of it is of no interest."""
     connections = Connections(HOST, port, ADDRESS)
     load = Load(questions, lambda: connections, rate_per_second, seed=2)
-    sending = asyncio.create_task(load.run(LONGEST_SECONDS))
-    print("open", flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    sending.cancel()
-    with suppress(asyncio.CancelledError):
-        await sending
+    await until_told(asyncio.create_task(load.run(LONGEST_SECONDS)))
     connections.close()
     return load
 

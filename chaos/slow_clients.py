@@ -11,6 +11,8 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
+from chaos.beside import until_told
+
 HOST = "127.0.0.1"
 # So many addresses they come from: one alone may not hold as many.
 ADDRESSES = [f"127.0.1.{number}" for number in range(1, 5)]
@@ -101,11 +103,7 @@ async def hold(port: int, kind: Kind, count: int) -> None:
     clients = SlowClients(port, kind, count)
     running = asyncio.create_task(clients.run())
     await clients.all_opened.wait()
-    print("open", flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+    await until_told(running)
     print(f"{clients.closed} of their connections were closed", flush=True)
 
 

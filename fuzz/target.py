@@ -62,8 +62,8 @@ def running_stack(asks_for_keys: bool = False) -> Iterator[Target]:
         FuzzError: it does not start, or has ended meanwhile.
     """
     with TemporaryDirectory(prefix="sub50-fuzz-") as folder:
-        # Here it counts what it answers, not how fast this machine is.
-        settings = {"interactive_timeout_ms": "20000"}
+        # Here it counts what it answers, not how fast this machine is, and how many a second.
+        settings = {"interactive_timeout_ms": "20000", "pages_per_second": "100000"}
         if asks_for_keys:
             settings |= settings_in(Path(folder))
         variables = {

@@ -24,6 +24,7 @@ from service.api.exchange import Exchange
 from service.api.loop_lag import LoopLag
 from service.api.plain_problem import plain_problem
 from service.api.safe_headers import SafeHeaders
+from service.api.turns import Turns
 from service.attend import attended, pulse_of
 from service.board.live import LiveBoard
 from service.connections import Connections
@@ -115,6 +116,7 @@ def create_app(
         app.include_router(manage.router(management))
     close(app, settings.closed_pages, access)
     open_to(app, settings.cors_origins)
+    app.add_middleware(Turns, settings=settings)
     app.add_middleware(SafeHeaders)
     _show_health(app, probe, metrics, access, tracing is not None, drain or Drain())
     describe(app, asks_for_keys=settings.asks_for_keys)

@@ -132,6 +132,13 @@ class Settings(BaseSettings):
         description="Likewise those of one address, or one /64 of IPv6; 0 for any number, as "
         "behind a proxy.",
     )
+    pages_per_second: float = Field(
+        500,
+        gt=0,
+        allow_inf_nan=False,
+        description="Requests a second that run no model, such as pages and probes; more wait for "
+        "their turn, each address for its own. Dear ones, such as /metrics, have a fiftieth.",
+    )
     api_keys: tuple[Key, ...] = Field(
         (),
         description="JSON list of keys, one of which callers must send, each plain or as a line of "

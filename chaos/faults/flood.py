@@ -1,4 +1,4 @@
-"""Requests at many times the rate that the service can answer: those of others are still right."""
+"""Requests at many times the rate that can be answered: those of others are still right."""
 
 from __future__ import annotations
 
@@ -18,4 +18,12 @@ class Flood(Clients):
         super().__init__(str(RATE_PER_SECOND))
 
 
-FAULTS = (Flood(),)
+class PageFlood(Clients):
+    """A client that asks for pages, over a hundred connections, as fast as it gets them."""
+
+    name = "page-flood"
+    held_seconds = 10.0
+    module = "chaos.page_flood"
+
+
+FAULTS = (Flood(), PageFlood())

@@ -32,7 +32,7 @@ def _few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def fuzzed(
     start: StartService, repository: Path, inputs: int = FEW_INPUTS, **settings: Any
 ) -> Outcome:
-    service = start(0.1, repository=repository, **settings)
+    service = start(0.1, repository=repository, pages_per_second=100_000, **settings)
     port = urlsplit(service.url).port
     assert port is not None
     return keyed.fuzz_keys(Target(port, repository, key=CALLER), inputs, SEED)
