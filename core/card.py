@@ -63,6 +63,29 @@ class Timing(Record):
     reference_p50_ms: float
 
 
+class GpuRecord(Record):
+    """A GPU that figures were read on."""
+
+    name: str
+    compute_capability: str | None = Field(default=None, description="such as 9.0")
+    memory_bytes: int | None = None
+    driver: str | None = None
+
+
+class Hardware(Record):
+    """What figures were read on. What is not known is None."""
+
+    processor: str
+    cores: int | None = Field(default=None, description="that could be used")
+    memory_bytes: int | None = None
+    gpu: GpuRecord | None = Field(default=None, description="where the engine ran on one")
+
+    @property
+    def name(self) -> str:
+        """What the figures are of: the GPU where there is one, or the processor."""
+        return self.gpu.name if self.gpu else self.processor
+
+
 class Verdict(Record):
     """What the gate said."""
 
@@ -86,6 +109,9 @@ class Tuning(Record):
     line_overhead_ms: float
     line_ms_per_token: float
     machine: str
+    hardware: Hardware | None = Field(
+        default=None, description="None on cards of before, and where it was not measured"
+    )
     tuned_at: str
     candidates: list[dict[str, object]] = Field(default_factory=list)
 
@@ -123,6 +149,7 @@ class EngineCard(Record):
     )
     tools: dict[str, str]
     machine: str
+    hardware: Hardware | None = Field(default=None, description="None on cards of before")
     built_at: str
     engine_bytes: int
     reference_bytes: int

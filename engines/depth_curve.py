@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from core.card import ENGINE_FILE, EngineCard
+from engines.hardware import machine
 from engines.measure import open_session
 from engines.merge import ADAPTER_FILE
-from engines.record import machine
 from engines.timing import TIMED_SHAPES, seconds_in_turns
 
 SECONDS_PER_SHAPE = 2.0

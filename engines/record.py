@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from engines import base, measure
 from engines.catalog import MAX_TOKENS, ModelSpec
 from engines.checksums import file_sha256
 from engines.examiner import Examiner, Findings
+from engines.hardware import hardware, machine
 from engines.material import Material
 from engines.merge import Adapter
 from engines.revision import tool_versions
@@ -82,6 +82,7 @@ def measured_fields(
         "engine_sha256": file_sha256(engine),
         "tokenizer_sha256": file_sha256(folder / TOKENIZER_FILE),
         "machine": machine(),
+        "hardware": hardware(),
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "engine_bytes": engine.stat().st_size,
         "reference_bytes": reference.ByteSize(),
@@ -123,15 +124,3 @@ def training_record(adapter: Adapter | None) -> dict[str, Any] | None:
 def engine_tools() -> dict[str, str]:
     """Versions of the packages that make and run engines."""
     return tool_versions(TOOLS)
-
-
-def machine() -> str:
-    """The processor and the operating system."""
-    information = Path("/proc/cpuinfo")
-    processor = platform.processor()
-    if information.is_file():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.partition(":")[2].strip()
-                break
-    return f"{processor or platform.machine()}, {platform.platform()}"

@@ -11,8 +11,8 @@ import numpy as np
 
 from engines.evaluated_engine import EvaluatedEngine
 from engines.evaluation_record import Calls, Cost, Speed
+from engines.hardware import machine
 from engines.measure import memory_bytes
-from engines.record import machine
 from engines.runtimes import gpu_name
 from engines.tune_measure import BATCHES, ROUNDS, Worker, summary
 

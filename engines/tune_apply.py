@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.card import Tuning, write_card
+from core.card import Hardware, Tuning, write_card
 from core.versions import VersionError, promotion_lock, served_folder, versions_of
 from engines.catalog import spec_of
 from engines.checksums import file_sha256
+from engines.cuda import cuda_gpu
 from engines.errors import EngineError
+from engines.hardware import hardware, machine
 from engines.listing import card_of
 from engines.model_config import CONFIG_FILE, config_text, tuned_config, untuned_text
-from engines.record import machine
 from engines.runtimes import DEFAULT, GPU_FILE, REFERENCE_FILE, Candidate
 from engines.tune_report import Tuned
 from engines.tune_subject import Subject
@@ -145,6 +146,15 @@ def _tuning(tuned: Tuned, version: Path) -> Tuning:
         line_overhead_ms=tuned.line_overhead_ms,
         line_ms_per_token=tuned.line_ms_per_token,
         machine=f"{tuned.gpu}; {machine()}" if candidate.on_gpu else machine(),
+        hardware=_hardware(candidate),
         tuned_at=datetime.now(UTC).isoformat(timespec="seconds"),
         candidates=tuned.candidates(),
     )
+
+
+def _hardware(candidate: Candidate) -> Hardware | None:
+    """What the candidate was measured on; None for one that runs on a GPU, where there is none."""
+    if not candidate.on_gpu:
+        return hardware()
+    gpu = cuda_gpu()
+    return hardware(gpu) if gpu else None

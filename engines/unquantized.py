@@ -65,6 +65,7 @@ def _twin_card(card: EngineCard, folder: Path) -> EngineCard:
         line_overhead_ms=0.0,
         line_ms_per_token=0.0,
         machine=card.machine,
+        hardware=card.hardware,
         tuned_at=card.built_at,
     )
     changes = {

@@ -13,6 +13,7 @@ from engines.catalog import CATALOG
 from engines.checksums import file_sha256
 from engines.errors import AdapterError, BaseModelError, EngineError
 from engines.gate import INVARIANCE_LIMIT
+from engines.hardware import hardware
 from engines.listing import engine_table, read_cards
 from engines.measure import answers_alone, invariance, open_session
 from engines.model_config import REPOSITORY, config_text, is_tuned, read_config, tuned_config
@@ -63,6 +64,7 @@ def test_an_engine_is_built_once_and_again_when_its_file_was_changed(tmp_path: P
     assert read_config(folder.parent / "config.pbtxt").name == "general"
     assert read_card(folder) == card
     assert card.gate.passed
+    assert card.hardware == hardware()
     assert card.engine_sha256 == file_sha256(folder / ENGINE_FILE)
     assert card.engine_bytes < 0.3 * card.reference_bytes
 

@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from core.card import ENGINE_FILE, Verdict, read_card
+from core.gpu import Gpu
 from core.tokenizer import TextTokenizer
 from core.versions import Served, promotion_lock, write_served
 from engines.catalog import CATALOG, ModelSpec
@@ -15,6 +16,7 @@ from engines.checksums import file_sha256
 from engines.errors import EngineError
 from engines.examiner import Examiner
 from engines.graph import classifier_graph
+from engines.hardware import hardware
 from engines.material import default_material
 from engines.model_config import CONFIG_FILE, is_tuned, read_config, write_model_files
 from engines.promote import rollback
@@ -25,6 +27,7 @@ from engines.tune_gate import judged
 from engines.tune_measure import BATCHES, Measurement, Point, measure
 from engines.tune_report import Tuned, check_plot, table, write_plot
 from engines.tune_subject import subjects
+from engines.tune_unmeasured import NO_GPU
 from tests.engines.tiny_encoder import LABELS, SHAPE, tiny_head, tiny_weights
 from tests.tiny import card, write_model, write_tokenizer, write_version
 
@@ -72,6 +75,7 @@ def test_the_winner_is_what_triton_and_the_service_read(repository: Path) -> Non
     found = read_card(folder / "1")
     assert (found.backend, found.precision) == ("openvino", "BF16")
     assert found.tuning is not None
+    assert found.tuning.hardware == hardware()
     assert (found.tuning.instances, found.tuning.threads) == (2, 1)
     assert (found.tuning.line_overhead_ms, found.tuning.line_ms_per_token) == (1.5, 0.06)
     assert found.tuning.engine_file == REFERENCE_FILE
@@ -79,7 +83,11 @@ def test_the_winner_is_what_triton_and_the_service_read(repository: Path) -> Non
     assert [entry["precision"] for entry in found.tuning.candidates] == ["INT8", "BF16"]
 
 
-def test_a_winner_on_a_gpu_has_its_graph_and_says_which_gpu(repository: Path) -> None:
+def test_a_winner_on_a_gpu_has_its_graph_and_says_which_gpu(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = Gpu("NVIDIA L4", "8.9", "580.65.06", 23034 * 2**20, 2**20)
+    monkeypatch.setattr("engines.tune_apply.cuda_gpu", lambda: gpu)
     made = repository / "made.onnx"
     made.write_bytes(b"fp16")
     (subject,) = subjects([SPEC.name], repository)
@@ -99,8 +107,14 @@ def test_a_winner_on_a_gpu_has_its_graph_and_says_which_gpu(repository: Path) ->
     tuning = read_card(folder / "1").tuning
     assert tuning is not None
     assert tuning.machine.startswith("NVIDIA L4 (compute capability 8.9, driver 580.65.06); ")
+    assert tuning.hardware == hardware(gpu)
     assert [entry.get("gpu") for entry in tuning.candidates] == [None, None, tuned.gpu]
     assert "cuda FP16 1x1" in list(table(tuned).columns[0].cells)[-1]
+    monkeypatch.setattr("engines.tune_apply.cuda_gpu", lambda: None)
+    apply(replace(tuned, gpu=NO_GPU), subject, made)
+    unmeasured = read_card(folder / "1").tuning
+    assert unmeasured is not None
+    assert unmeasured.hardware is None
     applied(repository, BF16)
     assert not (folder / "1" / GPU_FILE).exists()
     assert (folder / "1" / REFERENCE_FILE).is_file()
