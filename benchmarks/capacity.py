@@ -13,7 +13,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engines.speed import Price
+from engines.price import per_million, replicas_for
+from engines.price_list import DEFAULT_PRICES, dates_of, read_prices
 
 # vCPU of a pod, as deploy/kubernetes asks for.
 API_CORES = 1
@@ -21,9 +22,6 @@ TRITON_CORES = 2
 INSTANCES = 2
 # The machine that all of the stack was measured on.
 MEASURED_CORES = 2
-# Of the best rate: with a third of the pods gone, the rest are at nine tenths of theirs.
-UTILISATION = 0.6
-LEAST_PODS = 2
 # Of the vCPU of a machine, those that the system and the cluster keep.
 KEPT_CORES = 1
 # Autoscalers end there; more is another cell, a namespace with a service of its own.
@@ -95,27 +93,20 @@ class Plan:
 SENTENCES = Workload("sentences of about 25 tokens", 343, 1.21 / (1.21 + 0.31 + 3.54))
 # The API's at 20 sentences/s, where least of it is shared; no profile of reviews was taken.
 REVIEWS = Workload("reviews of about 128 tokens", 51, 2.64 / (1000 * MEASURED_CORES / 51))
-# On demand, Linux, in us-east-1 and us-central1: the price list in Apache Libcloud 3.9.1 (data/
-# pricing.json), of 2025-03-02. n2-standard-8: 8 x 0.031611 + 32 GB x 0.004237.
-PRICES_OF = "2025-03-02"
-MACHINES = (
-    Machine("AWS c7i.2xlarge", 8, 0.357),
-    Machine("AWS c7a.2xlarge", 8, 0.41056),
-    Machine("GCP n2-standard-8", 8, 0.388472),
+# Of the price list that comes with `sub50 engines cost`: on demand, Linux, in us-east-1 and
+# us-central1.
+LISTED = {price.machine: price for price in read_prices(DEFAULT_PRICES)}
+MACHINES = tuple(
+    Machine(name, 8, LISTED[name].price_per_hour)
+    for name in ("AWS c7i.2xlarge", "AWS c7a.2xlarge", "GCP n2-standard-8")
 )
-
-
-def pods_for(rate: float, best_rate: float) -> int:
-    """Pods that are used as planned, and keep to their best rate with one of them gone."""
-    return max(
-        math.ceil(rate / (UTILISATION * best_rate)), math.ceil(rate / best_rate) + 1, LEAST_PODS
-    )
+PRICES_OF = dates_of([LISTED[machine.name] for machine in MACHINES])
 
 
 def plan_for(rate: float, workload: Workload) -> Plan:
     """The fewest vCPU that suffice, with a whole number of lanes to each API."""
-    apis = pods_for(rate, workload.api_rate)
-    tritons = pods_for(rate, workload.triton_rate)
+    apis = replicas_for(rate, workload.api_rate)
+    tritons = replicas_for(rate, workload.triton_rate)
     # With twice as many APIs as are needed, or one lane more each, a whole number has been found.
     plans = (
         Plan(more_apis, more_tritons)
@@ -133,8 +124,7 @@ def machines_for(plan: Plan, machine: Machine) -> int:
 
 def cost_per_million(rate: float, machines: int, machine: Machine) -> float:
     """What a million requests cost where `machines` serve `rate` a second all day."""
-    price = Price(machines * machine.price_per_hour, load_share=1.0)
-    return price.cost(rate).per_million_requests
+    return per_million(machines * machine.price_per_hour, rate)
 
 
 def pod_rows(workload: Workload, rates: tuple[float, ...] = RATES) -> Iterator[str]:

@@ -27,6 +27,10 @@ class PromotionError(EngineError):
     """A version could not be made the one that is served; the one before still is."""
 
 
+class PriceError(EngineError):
+    """A list of prices is missing or malformed, or names two prices for the same hardware."""
+
+
 class CheckpointError(EngineError):
     """A checkpoint cannot be imported: something is missing, corrupt, or of another kind."""
 

@@ -28,6 +28,7 @@ from engines.evaluation_record import (
 from engines.fairness import fairness_texts, measure_fairness
 from engines.measure import Floats, Labels
 from engines.perturbations import PERTURBATIONS
+from engines.price import Price
 from engines.quality import (
     by_length,
     calibration,
@@ -38,7 +39,7 @@ from engines.quality import (
 )
 from engines.record import engine_tools
 from engines.robustness import measure_robustness, sample
-from engines.speed import Price, measure_speed
+from engines.speed import measure_speed
 from engines.texts import probe_texts
 
 OUR_TEXTS = "texts of this project"

@@ -20,8 +20,8 @@ from engines.evaluate import Wanted, evaluate
 from engines.evaluate_findings import findings
 from engines.evaluation_record import EVALUATION_FILE, PAGE_FILE
 from engines.html_report import Banner, Section, write_page
+from engines.price import LOAD_SHARE, Price
 from engines.registry import ENGINE
-from engines.speed import LOAD_SHARE, Price
 from engines.tracking import tracked
 from engines.tracking_store import NONE, is_installed
 from engines.unquantized import write_twin

@@ -4,43 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from engines.evaluated_engine import EvaluatedEngine
-from engines.evaluation_record import Calls, Cost, Speed
+from engines.evaluation_record import Calls, Speed
 from engines.hardware import machine
 from engines.measure import memory_bytes
+from engines.price import Price
 from engines.runtimes import gpu_name
 from engines.tune_measure import BATCHES, ROUNDS, Worker, summary
 
 # Lengths that stand for those of all texts: the middles of so many equal parts of them.
 LENGTHS = 10
-# The share of an engine's own texts/s that requests reached over HTTP, with Triton and the service
-# on the same cores: 0.34 to 0.40 in BENCHMARKS.md.
-LOAD_SHARE = 0.4
-
-
-@dataclass(frozen=True)
-class Price:
-    """What a machine like this one costs an hour, and how much of its engine is used."""
-
-    per_hour: float
-    currency: str = "USD"
-    load_share: float = LOAD_SHARE
-
-    def cost(self, texts_per_second: float) -> Cost:
-        """What a million requests of one text cost."""
-        rate = texts_per_second * self.load_share
-        return Cost(
-            price_per_hour=self.per_hour,
-            currency=self.currency,
-            load_share=self.load_share,
-            requests_per_second=rate,
-            per_million_requests=self.per_hour / (rate * 3600) * 1e6,
-        )
 
 
 def measure_speed(

@@ -12,7 +12,6 @@ from benchmarks.capacity import (
     RATES,
     REVIEWS,
     SENTENCES,
-    UTILISATION,
     Machine,
     Plan,
     Workload,
@@ -22,6 +21,7 @@ from benchmarks.capacity import (
     plan_for,
     pod_rows,
 )
+from engines.price import UTILISATION
 from tests.deploy.conftest import ROOT
 from tests.deploy.manifests import main_container, named, rendered
 from tests.deploy.policies_cluster import scales

@@ -14,9 +14,10 @@ from engines.evaluate_agreement import MOST_CHARACTERS, agreement, shortened
 from engines.evaluated_engine import as_served, open_for_evaluation
 from engines.evaluation_data import labelled_texts
 from engines.perturbations import PERTURBATIONS
+from engines.price import Price
 from engines.robustness import measure_robustness, sample
 from engines.scores import labels_matrix
-from engines.speed import LENGTHS, Price, measure_speed, typical_lengths
+from engines.speed import LENGTHS, measure_speed, typical_lengths
 from tests.engines.word_engine import write_word_engine
 from tests.tiny import card, empty_engine
 
