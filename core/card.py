@@ -116,6 +116,23 @@ class Tuning(Record):
     candidates: list[dict[str, object]] = Field(default_factory=list)
 
 
+class Capacity(Record):
+    """The highest rate that a machine held over HTTP, as a load test found it.
+
+    The P99 of the requests was under `budget_ms`; those refused count as late.
+    """
+
+    requests_per_second: float
+    p99_ms: float
+    budget_ms: float
+    texts: str = Field(description="kind or scenario of the load test")
+    models: list[str] = Field(description="those that the requests went to")
+    limited_by: str = Field(description="what the next higher rate met")
+    way: str = Field(description="how the engine was run")
+    hardware: Hardware
+    noted_at: str
+
+
 class EngineCard(Record):
     """Everything known about one engine file."""
 
@@ -160,6 +177,9 @@ class EngineCard(Record):
     timings: list[Timing] = Field(default_factory=list)
     gate: Verdict
     tuning: Tuning | None = None
+    capacities: list[Capacity] = Field(
+        default_factory=list, description="one for each kind of texts and machine"
+    )
 
 
 def read_card(folder: Path) -> EngineCard:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from engines.cost_command import add_cost_command
 from engines.deliver_commands import add_deliver_commands
 from engines.distill_command import add_distill
 from engines.evaluate_command import add_evaluate_command
 from engines.finetune_command import add_finetune
 from engines.making_commands import add_making_commands
+from engines.note_command import add_note_command
 from engines.quantize_command import add_quantize
 from engines.reproduce_command import add_reproduce
 from engines.rubric_command import add_rubric
@@ -25,6 +27,8 @@ for add in (
     add_rubric,
     add_finetune,
     add_evaluate_command,
+    add_cost_command,
+    add_note_command,
     add_quantize,
     add_deliver_commands,
 ):

@@ -125,7 +125,8 @@ def capacity(
 
         found = _find_capacity(plan, report, precision)
     stderr.print(capacity_table(found))
-    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.line())
+    result = {**plan.asked(), **found.as_dict()}
+    typer.echo(json.dumps(result, indent=2) if as_json else found.line())
     raise typer.Exit(found.exit_code)
 
 

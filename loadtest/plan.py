@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadtest.errors import WrongPlan
-from loadtest.kinds import KINDS, SCENARIOS
+from loadtest.kinds import KINDS, SCENARIOS, mix_of
 
 # Request sizes and answers are small; a million of them still fit in memory many times over.
 MAX_REQUESTS = 20_000_000
@@ -58,6 +58,16 @@ class Plan:
     def total_seconds(self) -> float:
         """Time over which requests are scheduled, warm-up included."""
         return self.warm_up_seconds + self.duration_seconds
+
+    def asked(self) -> dict[str, Any]:
+        """What is sent, to which models, and what is promised, to stand beside a result."""
+        kinds = mix_of(self.scenario, self.texts)
+        return {
+            "host": self.host,
+            "texts": self.texts or self.scenario,
+            "models": sorted({model for kind in kinds for model in KINDS[kind].models}),
+            "budget_ms": self.budget_ms,
+        }
 
     def to_json(self) -> str:
         """The plan as a JSON object; `from_json` reads it back equal."""

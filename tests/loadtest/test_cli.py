@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from loadtest.capacity import Capacity, Probe
+from loadtest.plan import Plan
 from service.cli import app
 from tests.loadtest.conftest import StartStub
+from tests.loadtest.hand_made import hand_made_verdict
 
 runner = CliRunner()
 SUB50 = Path(sys.executable).with_name("sub50")
@@ -71,6 +74,17 @@ def test_the_verdict_is_the_last_line_and_the_exit_status(
     verdict = json.loads(as_json.stdout)
     assert (verdict["outcome"], verdict["exit_code"], verdict["p99_ms"]) == ("FAIL", 1, None)
     assert verdict["refused"] == verdict["over"] == verdict["n"]
+
+
+def test_a_capacity_says_of_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Capacity(343.0, "service", (Probe(343.0, hand_made_verdict("PASS")),))
+    monkeypatch.setattr("loadtest.cli._find_capacity", lambda *_: found)
+    command = ["loadtest", "capacity", "--host", "http://127.0.0.1:1", "--texts", "review"]
+    result = runner.invoke(app, [*command, "--json"])
+    assert result.exit_code == 0
+    said = json.loads(result.stdout)
+    plan = Plan(host="http://127.0.0.1:1", texts="review")
+    assert said == {**plan.asked(), **found.as_dict()}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -16,6 +16,17 @@ def test_json_and_back() -> None:
     assert Plan.from_json(plan.to_json()) == plan
 
 
+def test_a_plan_says_what_is_asked_of_whom() -> None:
+    assert Plan(texts="sentence").asked() == {
+        "host": "http://127.0.0.1:8080",
+        "texts": "sentence",
+        "models": ["sentiment"],
+        "budget_ms": 50.0,
+    }
+    mixed = Plan(scenario="mixed").asked()
+    assert (mixed["texts"], mixed["models"]) == ("mixed", ["contracts", "general", "sentiment"])
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
