@@ -81,6 +81,7 @@ def figures_of(card: EngineCard) -> tuple[list[Figure], list[str]]:
         way=f"{best.threads} thread{'s' if best.threads > 1 else ''}, batches of {best.batch}",
         per_second=best.texts_per_second,
         p99_ms=best.p99_ms,
+        at_least=True,
         measured_at=card.built_at,
         hardware=card.hardware or Hardware(processor=processor_of(card.machine)),
     )
@@ -88,12 +89,15 @@ def figures_of(card: EngineCard) -> tuple[list[Figure], list[str]]:
 
 
 def _of_load_test(capacity: Capacity) -> Figure:
+    # By the service, that is: the load test's generator, or its highest rate, was reached first.
+    unlimited = capacity.limited_by != "service"
     return Figure(
         basis="http",
         texts=f"{capacity.texts} to {' and '.join(capacity.models)}",
-        way=capacity.way + ("" if capacity.limited_by == "service" else "; no more was offered"),
+        way=capacity.way + ("; no more was offered" if unlimited else ""),
         per_second=capacity.requests_per_second,
         p99_ms=capacity.p99_ms,
+        at_least=unlimited,
         measured_at=capacity.noted_at,
         hardware=capacity.hardware,
     )
@@ -123,6 +127,7 @@ def _of_tuning(card: EngineCard) -> tuple[list[Figure], list[str]]:
         way=f"{way.label}, batches of {point.batch}",
         per_second=point.texts_per_second,
         p99_ms=point.p99_ms,
+        at_least=False,
         measured_at=tuning.tuned_at,
         hardware=tuning.hardware or Hardware(processor=processor_of(tuning.machine)),
     )

@@ -27,6 +27,7 @@ class Figure(Record):
     way: str = Field(description="how the engine was run")
     per_second: float
     p99_ms: float
+    at_least: bool = Field(description="the machine does so many or more")
     measured_at: str
     hardware: Hardware
 
@@ -40,7 +41,7 @@ class Planned(Record):
 
 
 class CostRow(Record):
-    """One figure of one card. Of a `thread` requests are at least, costs at most those given."""
+    """One figure of one card. Where it is `at_least`, costs and replicas are at most these."""
 
     model: str
     version: str

@@ -33,7 +33,7 @@ def best_sentences(report: CostReport) -> list[str]:
         if row.per_million_as_planned is None:
             said.append(f"{group.title}: no machine has a price")
             continue
-        most = "at most " if group.is_bound else ""
+        most = "at most " if row.figure.at_least else ""
         said.append(
             f"{group.title}: {row.model} {row.version} on {row.machine} costs least, {most}"
             f"{amount(row.per_million_as_planned)} {report.currency} for a million requests at "
@@ -53,7 +53,8 @@ def _group_section(report: CostReport, group: Group) -> Section:
         tuple(column.heading for column in shown),
         tuple(tuple(column.cell(row) for column in shown) for row in group.rows),
     )
-    figures = () if group.is_bound else tuple(_charts(report, group))
+    # What one thread does, is no measure of a machine.
+    figures = () if group.basis == "thread" else tuple(_charts(report, group))
     return Section(group.title, (_meaning(report, group),), (table,), figures)
 
 
@@ -62,7 +63,8 @@ def _meaning(report: CostReport, group: Group) -> str:
     if group.basis == "http":
         return (
             "Measured with all of the stack on one machine: the highest rate that "
-            "`sub50 loadtest capacity` found with P99 under 50 ms."
+            "`sub50 loadtest capacity` found with P99 under 50 ms; at least that (≥), where no "
+            "more was offered."
         )
     if group.basis == "call":
         return (

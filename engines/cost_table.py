@@ -35,11 +35,6 @@ class Group:
         """What the figures are of."""
         return f"{TITLES[self.basis]}: {self.texts}"
 
-    @property
-    def is_bound(self) -> bool:
-        """Whether costs are at most, and rates at least, those given."""
-        return self.basis == "thread"
-
 
 @dataclass(frozen=True)
 class Column:
@@ -58,7 +53,7 @@ def groups(report: CostReport) -> Iterator[Group]:
 
 def columns(report: CostReport, group: Group) -> list[Column]:
     """All columns of a group's table, as the page shows them."""
-    money, (least, most) = report.currency, bounds(group)
+    money = report.currency
     found = [
         Column("machine", lambda row: row.machine or NO_PRICE),
         Column("measured on", lambda row: described(row.figure.hardware)),
@@ -66,30 +61,35 @@ def columns(report: CostReport, group: Group) -> list[Column]:
         Column("run as", lambda row: row.figure.way),
         Column("measured, /s", lambda row: f"{row.figure.per_second:,.0f}"),
         Column("P99, ms", lambda row: f"{row.figure.p99_ms:.1f}"),
-        Column("requests/s", lambda row: f"{least}{row.requests_per_second:,.0f}"),
+        Column("requests/s", requests_per_second),
         Column(f"{money} an hour", lambda row: amount(row.price_per_hour)),
-        Column(f"{money} a million", lambda row: amount(row.per_million, most)),
+        Column(f"{money} a million", lambda row: amount(row.per_million, most(row))),
         Column(
             f"at {percent(report.utilisation)} of it",
-            lambda row: amount(row.per_million_as_planned, most),
+            lambda row: amount(row.per_million_as_planned, most(row)),
         ),
     ]
     for place, plan in enumerate(group.rows[0].planned):
-        found += _planned(place, f"{plan.requests_per_second:,g}/s", money, most)
+        found += _planned(place, f"{plan.requests_per_second:,g}/s", money)
     return found
 
 
-def bounds(group: Group) -> tuple[str, str]:
-    """What stands before rates that are at least, and costs that are at most, those given."""
-    return ("≥ ", "≤ ") if group.is_bound else ("", "")
+def requests_per_second(row: CostRow) -> str:
+    """The best rate of one machine."""
+    return f"{'≥ ' if row.figure.at_least else ''}{row.requests_per_second:,.0f}"
 
 
-def _planned(place: int, rate: str, money: str, most: str) -> list[Column]:
+def most(row: CostRow) -> str:
+    """What stands before costs and replicas that are at most those given."""
+    return "≤ " if row.figure.at_least else ""
+
+
+def _planned(place: int, rate: str, money: str) -> list[Column]:
     def replicas(row: CostRow) -> str:
-        return f"{most}{row.planned[place].replicas:,}"
+        return f"{most(row)}{row.planned[place].replicas:,}"
 
     def cost(row: CostRow) -> str:
-        return amount(row.planned[place].per_million, most)
+        return amount(row.planned[place].per_million, most(row))
 
     return [Column(f"replicas for {rate}", replicas), Column(f"{money} a million there", cost)]
 
@@ -120,16 +120,15 @@ def terminal_tables(report: CostReport) -> Iterator[Table]:
             heading = f"{plan.requests_per_second:,g}/s:\nreplicas\na million"
             table.add_column(heading, justify="right", no_wrap=True)
         for row in group.rows:
-            table.add_row(*map(escape, _terminal_cells(group, row)))
+            table.add_row(*map(escape, _terminal_cells(row)))
         yield table
 
 
-def _terminal_cells(group: Group, row: CostRow) -> Iterator[str]:
-    least, most = bounds(group)
+def _terminal_cells(row: CostRow) -> Iterator[str]:
     yield f"{row.machine or NO_PRICE}\n{described(row.figure.hardware)}"
     yield f"{row.model} {row.version}"
-    yield f"{least}{row.requests_per_second:,.0f}"
-    yield amount(row.per_million, most)
-    yield amount(row.per_million_as_planned, most)
+    yield requests_per_second(row)
+    yield amount(row.per_million, most(row))
+    yield amount(row.per_million_as_planned, most(row))
     for plan in row.planned:
-        yield f"{most}{plan.replicas:,}\n{amount(plan.per_million, most)}"
+        yield f"{most(row)}{plan.replicas:,}\n{amount(plan.per_million, most(row))}"

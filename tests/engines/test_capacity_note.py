@@ -72,6 +72,7 @@ def test_a_rate_is_noted_with_all_that_tells_of_it(repository: Path, file: Path)
     assert capacity.way == as_served(noted).label
     (figure,), lacking = figures_of(noted)
     assert (figure.basis, figure.per_second) == ("http", capacity.requests_per_second)
+    assert not figure.at_least
     assert (figure.texts, figure.hardware) == ("sentence to sentiment", hardware())
     assert lacking == []
 
@@ -92,6 +93,7 @@ def test_the_same_texts_are_noted_once(repository: Path, file: Path) -> None:
 def test_a_search_without_an_end_says_so(repository: Path, file: Path) -> None:
     file.write_text(file.read_text().replace('"service"', '"generator"'))
     (figure,), _ = figures_of(note_capacity("sentiment", file, repository))
+    assert figure.at_least
     assert figure.way.endswith("; no more was offered")
 
 
