@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from fastapi import FastAPI, Request, Response
@@ -49,37 +50,48 @@ log = logging.getLogger("sub50.app")
 SWITCH_SECONDS = 0.0005
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What the process around an application lends it.
+
+    Attributes:
+        instances: calls of each model that Triton runs side by side, where that is known.
+        hosted: the ways to promote, where Triton is ours.
+        kept: Triton, where it is brought back when it ends.
+        give_up: told where a Triton that runs elsewhere has not come in time; without it nobody
+            waits for one.
+        tracing: begins a trace for each request.
+        connections: the server's, which the metrics show.
+        drain: tells when the service is being stopped.
+    """
+
+    instances: Mapping[str, int] = field(default_factory=dict)
+    hosted: HostedTriton | None = None
+    kept: Revivable | None = None
+    give_up: Callable[[ServeError], None] | None = None
+    tracing: Tracing | None = None
+    connections: Connections | None = None
+    drain: Drain = field(default_factory=Drain)
+
+
 def create_app(
-    settings: Settings,
-    triton_target: str,
-    instances: Mapping[str, int] | None = None,
-    hosted: HostedTriton | None = None,
-    give_up: Callable[[ServeError], None] | None = None,
-    tracing: Tracing | None = None,
-    connections: Connections | None = None,
-    drain: Drain | None = None,
-    kept: Revivable | None = None,
+    settings: Settings, triton_target: str, around: Surroundings | None = None
 ) -> FastAPI:
     """The HTTP application over the models on disk and a Triton at `triton_target`.
-
-    `instances` has the calls of each model that this Triton runs side by side, where that is known;
-    `hosted` the ways to promote, where this Triton is ours. `give_up` is told where a Triton that
-    runs elsewhere has not come in time; without it nobody waits for one. `tracing` begins a trace
-    for each request. `connections` are the server's, which the metrics show. `drain` tells when the
-    service is being stopped. `kept` is this Triton where it is brought back when it ends.
 
     Raises:
         ServeError: the repository has no models, one lacks its engine, or keys cannot be used.
     """
+    around = around or Surroundings()
     models = ModelCatalog.load(settings.repository)
-    metrics = _metrics(models, connections)
+    metrics = _metrics(models, around.connections)
     access = Access(settings, metrics)
     client = TritonClient(triton_target)
-    pulse = pulse_of(client, kept)
-    pipeline = Pipeline(models, pulse, metrics, settings, instances or {})
+    pulse = pulse_of(client, around.kept)
+    pipeline = Pipeline(models, pulse, metrics, settings, around.instances)
     lag = LoopLag()
     refuse_early = pulse.before(pipeline.refuse_early)
-    exchange = Exchange(settings, metrics, access, refuse_early, lag, tracing)
+    exchange = Exchange(settings, metrics, access, refuse_early, lag, around.tracing)
     probe = ReadinessProbe(models.all, pulse, metrics, settings.readiness_seconds)
     live_board = LiveBoard(settings, models.all, probe, metrics)
     management = manage.Management(settings, pipeline, access)
@@ -96,9 +108,9 @@ def create_app(
         async with (
             live_board.running(),
             access.following(),
-            expected(client, models, settings, give_up),
-            attended(pulse, pipeline, metrics, TritonClient, kept, instances or {}),
-            promotions(hosted, settings, pipeline, metrics, pulse) as management.promoter,
+            expected(client, models, settings, around.give_up),
+            attended(pulse, pipeline, metrics, TritonClient, around.kept, around.instances),
+            promotions(around.hosted, settings, pipeline, metrics, pulse) as management.promoter,
         ):
             yield
         lag.stop()
@@ -112,13 +124,13 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.add_middleware(DirectPaths, routers=routers)
-    if hosted is not None and access.can_manage:
+    if around.hosted is not None and access.can_manage:
         app.include_router(manage.router(management))
     close(app, settings.closed_pages, access)
     open_to(app, settings.cors_origins)
     app.add_middleware(Turns, settings=settings)
     app.add_middleware(SafeHeaders)
-    _show_health(app, probe, metrics, access, tracing is not None, drain or Drain())
+    _show_health(app, probe, metrics, access, around)
     describe(app, asks_for_keys=settings.asks_for_keys)
     return app
 
@@ -149,10 +161,10 @@ def _show_health(
     probe: ReadinessProbe,
     metrics: Metrics,
     access: Access,
-    exemplars: bool,
-    drain: Drain,
+    around: Surroundings,
 ) -> None:
     """The routes of health, and what else shows that the service is being stopped."""
+    drain, exemplars = around.drain, around.tracing is not None
     metrics.draining.set_function(lambda: drain.begun)
     # The outermost of ours: every answer goes through it.
     app.add_middleware(CloseConnections, drain=drain)

@@ -13,7 +13,7 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
-from service.app import create_app
+from service.app import Surroundings, create_app
 from service.connections import Connections, room_for_connections
 from service.control import control_socket
 from service.drain import Drain
@@ -177,25 +177,19 @@ def _serve(
         failures.append(failure)
         server.should_exit = True
 
-    connections = Connections(settings, room_for_connections(settings))
-    drain = Drain()
-    # Made inside the server's loop, which is where the gRPC channel has to live.
-    server = make_server(
-        settings,
-        connections,
-        lambda: create_app(
-            settings,
-            target,
-            triton.instances if triton is not None else None,
-            hosted,
-            give_up=give_up if triton is None else None,
-            tracing=tracing,
-            connections=connections,
-            drain=drain,
-            kept=triton,
-        ),
-        drain,
+    connections, drain = Connections(settings, room_for_connections(settings)), Drain()
+    around = Surroundings(
+        instances=triton.instances if triton is not None else {},
+        hosted=hosted,
+        kept=triton,
+        give_up=give_up if triton is None else None,
+        tracing=tracing,
+        connections=connections,
+        drain=drain,
     )
+    # Made inside the server's loop, which is where the gRPC channel has to live.
+    make_app = partial(create_app, settings, target, around)
+    server = make_server(settings, connections, make_app, drain)
     watched = (settings, server, _address(listener))
     threading.Thread(target=_announce, args=watched, name="announce", daemon=True).start()
     server.run(sockets=[listener])

@@ -26,6 +26,8 @@ from loadtest.stack import sigterm_exits
 
 RELIABILITY = ROOT / "RELIABILITY.md"
 SECTION = "soak"
+# Long clauses are refused at any rate on a small machine: it has no capacity for a mix with them.
+SCENARIO = "classify"
 PROBE_SECONDS = 20.0
 PROBE_WARM_UP_SECONDS = 3.0
 # Engines, arenas and the cost line settle; what is judged begins after it, and warms up further.
@@ -40,8 +42,7 @@ def main(
     rate: Annotated[
         float | None, typer.Option(min=0.1, help="Requests a second, instead of a share.")
     ] = None,
-    # Long clauses are refused at any rate on a small machine, which then has no capacity for them.
-    scenario: Annotated[str, typer.Option(help="What is sent, see `sub50 loadtest`.")] = "classify",
+    scenario: Annotated[str, typer.Option(help="What is sent, see `sub50 loadtest`.")] = SCENARIO,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10.0,
     growth: Annotated[
         float, typer.Option(help="Share that memory may grow by in the last three quarters.")

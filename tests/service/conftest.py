@@ -16,7 +16,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from service.app import create_app
+from service.app import Surroundings, create_app
 from service.connections import Connections
 from service.control import control_socket
 from service.drain import Drain
@@ -107,13 +107,8 @@ class _Running:
             with self._control() as control:
                 hosted, tracing = self._hosted(control), self.tracing
                 connections = Connections(self.settings)
-                app = create_app(
-                    self.settings,
-                    self.triton.target,
-                    hosted=hosted,
-                    tracing=tracing,
-                    connections=connections,
-                )
+                around = Surroundings(hosted=hosted, tracing=tracing, connections=connections)
+                app = create_app(self.settings, self.triton.target, around)
                 self.server = make_server(self.settings, connections, lambda: app, Drain())
                 self.ready.set()
                 await self.server.serve(sockets=[self.listener])
