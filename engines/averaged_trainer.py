@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from engines.merge import METADATA_KEY
+from engines.phases import BACKWARD, OPTIMIZER, Mark, unmarked
 from engines.whole_file import whole_file
 
 Weights = dict[str, torch.Tensor]
@@ -66,6 +67,7 @@ class AveragedTrainer:
         )
         self.epoch = 0
         self.step = 0
+        self.mark: Mark = unmarked
 
     def _set_rate(self, number: int, steps: int, last_share: float = 0.0) -> None:
         """The learning rate of step `number`, from 0, of so many: it rises, and falls in a line to
@@ -78,16 +80,18 @@ class AveragedTrainer:
 
     def _learn(self, loss: torch.Tensor) -> float:
         """One step down the gradient of a batch's loss; returns the loss."""
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.trained.values(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(self.schedule.averaging_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.values()), list(self.trained.values()), 1 - decay
-            )
+        with self.mark(BACKWARD):
+            self.optimizer.zero_grad()
+            loss.backward()
+        with self.mark(OPTIMIZER):
+            nn.utils.clip_grad_norm_(self.trained.values(), 1.0)
+            self.optimizer.step()
+            self.step += 1
+            decay = min(self.schedule.averaging_decay, (1 + self.step) / (10 + self.step))
+            with torch.no_grad():
+                torch._foreach_lerp_(
+                    list(self.average.values()), list(self.trained.values()), 1 - decay
+                )
         return float(loss.item())
 
     @contextmanager

@@ -11,6 +11,7 @@ from engines.evaluate_command import add_evaluate_command
 from engines.finetune_command import add_finetune
 from engines.making_commands import add_making_commands
 from engines.note_command import add_note_command
+from engines.profile_command import add_profile
 from engines.quantize_command import add_quantize
 from engines.reproduce_command import add_reproduce
 from engines.rubric_command import add_rubric
@@ -29,6 +30,7 @@ for add in (
     add_evaluate_command,
     add_cost_command,
     add_note_command,
+    add_profile,
     add_quantize,
     add_deliver_commands,
 ):

@@ -27,6 +27,8 @@ TrackingUri = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with everything.")]
 DEFAULT_REPOSITORY = Path("model_repository")
+# A table's width where the output is no terminal, whose own width then is unknown.
+FILE_COLUMNS = 110
 Result = TypeVar("Result")
 
 
@@ -49,6 +51,14 @@ def carry_out(run: Callable[[], Result]) -> Result:
     console = Console(stderr=True)
     console.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1)
+
+
+def table_console() -> Console:
+    """Standard error, wide enough for tables where it is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = FILE_COLUMNS
+    return console
 
 
 def print_json(value: Any) -> None:

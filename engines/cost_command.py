@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from engines.commands import DEFAULT_REPOSITORY, AsJson, Repository, carry_out, print_json
 from engines.errors import EngineError
 from engines.evaluate_command import LoadShare
+from engines.report_place import require_packages
 
 if TYPE_CHECKING:
     from engines.cost_record import CostReport
@@ -73,9 +73,7 @@ def cost_of_engines(
 
 def require_page(path: Path) -> None:
     """Raise EngineError, before anything is read, unless a page can be made and put there."""
-    missing = [name for name in ("jinja2", "matplotlib") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise EngineError(f"--html needs {missing[0]}: `pip install 'sub50[evaluate]'`")
+    require_packages("jinja2", "matplotlib")
     if path.is_dir():
         raise EngineError(f"--html {path} is a folder; name a file, such as cost.html")
 

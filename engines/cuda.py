@@ -16,7 +16,7 @@ from core.gpu import ON_CPU
 from engines.errors import GpuNotUsable
 from engines.gpu import Gpu, Needs, require_gpu
 from engines.gpu_config import GPU_RUN_TOKENS, OPTIONS
-from engines.measure import Floats
+from engines.measure import Floats, profile_into
 
 # CUDA 13 has left out older GPUs and drivers.
 NEEDS = Needs("ONNX Runtime with CUDA 13", (7, 5), (580,))
@@ -25,15 +25,23 @@ NEEDS = Needs("ONNX Runtime with CUDA 13", (7, 5), (580,))
 class CudaEngine:
     """An engine file on the GPU, asked like a session of ONNX Runtime, and run as it is served."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises NotOnGpu where it cannot run there."""
+    def __init__(self, path: Path, profile: Path | None = None) -> None:
+        """With `profile`, what runs is written to a file whose path begins so, and nothing is
+        recorded: a run that is replayed has no operators.
+
+        Raises NotOnGpu where it cannot run there.
+        """
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1
-        chosen = sub50_cuda.provider_options(OPTIONS, graphs=True)
+        profile_into(options, profile)
+        graphs = profile is None
+        chosen = sub50_cuda.provider_options(OPTIONS, graphs)
         self._session = sub50_cuda.open_session(str(path), options, chosen)
         names = [tensor.name for tensor in self._session.get_outputs()]
-        self._bound = sub50_cuda.BoundEngine(self._session, names, BUCKET_LENGTHS, GPU_RUN_TOKENS)
+        self._bound = sub50_cuda.BoundEngine(
+            self._session, names, BUCKET_LENGTHS, GPU_RUN_TOKENS, graphs=graphs
+        )
 
     def run(self, names: None, feed: dict[str, NDArray[np.int64]]) -> list[Floats]:
         """The outputs for one batch, float32 (rows, width)."""
@@ -43,6 +51,10 @@ class CudaEngine:
         """The outputs, each with its `name`."""
         outputs: Sequence[Any] = self._session.get_outputs()
         return outputs
+
+    def end_profiling(self) -> str:
+        """The file that the profile was written to."""
+        return str(self._session.end_profiling())
 
 
 def require_cuda() -> Gpu:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from engines.engine_folder import engine_card, engine_folder
 from engines.errors import EngineError
@@ -22,6 +20,8 @@ from engines.evaluation_record import EVALUATION_FILE, PAGE_FILE
 from engines.html_report import Banner, Section, write_page
 from engines.price import LOAD_SHARE, Price
 from engines.registry import ENGINE
+from engines.report_place import require_packages, require_place
+from engines.step_bar import step_bar
 from engines.tracking import tracked
 from engines.tracking_store import NONE, is_installed
 from engines.unquantized import write_twin
@@ -59,7 +59,8 @@ def run_evaluate(asked: Asked, repository: Path, tracking_uri: str | None = None
     folder = engine_folder(asked.engine, repository)
     card = engine_card(folder)
     target = asked.report or REPORTS / f"{card.name}-{card.version}"
-    _require_place(target)
+    require_packages("jinja2", "matplotlib")
+    require_place("--report", target)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     evaluated = _summarizer if card.task == "summarize" else _classifier
     options = {**asdict(asked), "version": card.version, ENGINE: card.engine_sha256}
@@ -93,7 +94,7 @@ def _classifier(
 ) -> tuple[dict[str, Any], list[str]]:
     """The record, and what the terminal says."""
     wanted = Wanted(asked.data, asked.seconds, _price(asked))
-    with _second(asked, folder, repository) as against, _progress(console) as told:
+    with _second(asked, folder, repository) as against, step_bar(console) as told:
         found = evaluate(folder, against, wanted, told)
     from engines.evaluate_report import page
 
@@ -150,22 +151,6 @@ def _second(asked: Asked, folder: Path, repository: Path) -> Iterator[Path | Non
         yield second
 
 
-def _require_place(target: Path) -> None:
-    """Raise EngineError, before anything is measured, unless the report can be written there."""
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise EngineError(f"the page needs {error.name}: `pip install 'sub50[evaluate]'`") from None
-    here = target.absolute()
-    # Triton loads a model anew when something in its folder has changed.
-    if any((each / "config.pbtxt").is_file() for each in (here, *here.parents)):
-        raise EngineError(f"--report {target} lies inside a model; name a folder elsewhere")
-    there = next(each for each in (here, *here.parents) if each.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise EngineError(f"--report {target}: {there} is no folder that can be written to")
-
-
 def _write(
     record: dict[str, Any],
     target: Path,
@@ -182,27 +167,3 @@ def _write(
             write_page(target / PAGE_FILE, title, banner, sections)
     except OSError as error:
         raise EngineError(f"--report {target} cannot be written to: {error.strerror}") from error
-
-
-class _Bar:
-    """A bar for the step under way; see `Told`."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._step: TaskID | None = None
-
-    def begin(self, step: str, total: int) -> None:
-        if self._step is not None:
-            self._progress.remove_task(self._step)
-        self._step = self._progress.add_task(step, total=total)
-
-    def advance(self, parts: int) -> None:
-        if self._step is not None:
-            self._progress.advance(self._step, parts)
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[_Bar]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bar(progress)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,15 +100,34 @@ def open_for_evaluation(folder: Path, names: Sequence[str] = ()) -> EvaluatedEng
     card = engine_card(folder)
     if card.task != "classify":
         raise EngineError(f"{folder} is an engine to {card.task}, not a classifier")
+    candidate = require_runtime(folder, card)
+    with loading(folder):
+        engine = open_engine(folder / candidate.engine_file, candidate.backend, candidate.precision)
+        tokenizer = TextTokenizer(folder / TOKENIZER_FILE, card.max_tokens)
+    return EvaluatedEngine(folder, card, tuple(names or card.labels), candidate, engine, tokenizer)
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """What goes wrong while an engine is opened becomes an EngineError that names its folder."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:  # each library has errors of its own, down to bare Exception
+        raise EngineError(f"{folder} cannot be loaded: {error}") from error
+
+
+def require_runtime(folder: Path, card: EngineCard) -> Candidate:
+    """How `sub50 serve` runs the engine of a version folder.
+
+    Raises:
+        EngineError: the runtime is not installed here.
+    """
     candidate = as_served(card)
     if candidate.backend == "openvino" and not has_openvino():
         raise EngineError(f"{folder} was tuned for OpenVINO. {INSTALL_OPENVINO}")
-    try:
-        engine = open_engine(folder / candidate.engine_file, candidate.backend, candidate.precision)
-        tokenizer = TextTokenizer(folder / TOKENIZER_FILE, card.max_tokens)
-    except Exception as error:  # each library has errors of its own, down to bare Exception
-        raise EngineError(f"{folder} cannot be loaded: {error}") from error
-    return EvaluatedEngine(folder, card, tuple(names or card.labels), candidate, engine, tokenizer)
+    return candidate
 
 
 def as_served(card: EngineCard) -> Candidate:

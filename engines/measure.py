@@ -35,15 +35,28 @@ class Engine(Protocol):
         """The outputs, each with its `name`."""
 
 
-def open_session(model: onnx.ModelProto | Path, threads: int = 0) -> ort.InferenceSession:
-    """An ONNX Runtime session on the CPU; `threads` 0 takes every core."""
+def open_session(
+    model: onnx.ModelProto | Path, threads: int = 0, profile: Path | None = None
+) -> ort.InferenceSession:
+    """An ONNX Runtime session on the CPU; `threads` 0 takes every core.
+
+    With `profile`, what runs is written to a file whose path begins so, by `end_profiling()`.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     # Several sessions live side by side here: threads that spin while idle slow the others.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    profile_into(options, profile)
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def profile_into(options: ort.SessionOptions, profile: Path | None) -> None:
+    """Have a session write its profile to a file whose path begins so; with None not at all."""
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
 
 
 def feed(

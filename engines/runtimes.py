@@ -70,7 +70,7 @@ DEFAULT = Candidate("onnxruntime", "INT8", threads=0, instances=1)
 class OpenVinoEngine:
     """An engine file compiled by OpenVINO, asked like a session of ONNX Runtime."""
 
-    def __init__(self, path: Path, precision: str, threads: int) -> None:
+    def __init__(self, path: Path, precision: str, threads: int, profiled: bool = False) -> None:
         import openvino
 
         hint = "bf16" if precision == "BF16" else "f32"
@@ -84,6 +84,7 @@ class OpenVinoEngine:
                 "ENABLE_HYPER_THREADING": "YES",
                 "ENABLE_CPU_PINNING": "NO",
                 "INFERENCE_NUM_THREADS": str(threads or usable_cores()),
+                "PERF_COUNT": "YES" if profiled else "NO",
             },
         )
         self._request = self._compiled.create_infer_request()
@@ -97,6 +98,11 @@ class OpenVinoEngine:
     def get_outputs(self) -> list[Output]:
         """The one output."""
         return [self._output]
+
+    def node_times(self) -> list[Any]:
+        """OpenVINO's `ProfilingInfo` of every node that runs, where the engine is profiled."""
+        found = self._request.profiling_info
+        return [node for node in found if node.status == node.Status.EXECUTED]
 
 
 @dataclass(frozen=True)
@@ -116,15 +122,21 @@ def max_run_tokens(precision: str) -> int:
     return GPU_RUN_TOKENS if precision == "FP16" else RUN_TOKENS
 
 
-def open_engine(path: Path, backend: str, precision: str, threads: int = 0) -> Engine:
-    """Load an engine file as a backend would; `threads` 0 takes every core."""
+def open_engine(
+    path: Path, backend: str, precision: str, threads: int = 0, profile: Path | None = None
+) -> Engine:
+    """Load an engine file as a backend would; `threads` 0 takes every core.
+
+    With `profile` its runtime looks on: ONNX Runtime writes to a file whose path begins so, and
+    OpenVINO counts.
+    """
     if backend == "openvino":
-        return OpenVinoEngine(path, precision, threads)
+        return OpenVinoEngine(path, precision, threads, profiled=profile is not None)
     if precision == "FP16":
         from engines.cuda import CudaEngine
 
-        return CudaEngine(path)
-    session: Engine = open_session(path, threads or usable_cores())
+        return CudaEngine(path, profile)
+    session: Engine = open_session(path, threads or usable_cores(), profile)
     return session
 
 

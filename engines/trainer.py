@@ -25,6 +25,7 @@ from engines.data import LabelledText
 from engines.errors import DataError
 from engines.judged import Judged, judge
 from engines.network import Classifier, device
+from engines.phases import DATA, FORWARD
 from engines.recipe import Recipe, balanced_weights
 from engines.training_state import read_state, write_state
 
@@ -119,8 +120,9 @@ class Trainer(AveragedTrainer):
         total_steps = len(epoch_batches) * self.recipe.epochs
         losses = []
         for batch in progress.track(epoch_batches, description=f"epoch {self.epoch + 1}"):
-            ids, mask = pad_rows([rows[i] for i in batch])
-            target = torch.tensor([labels[i] for i in batch])
+            with self.mark(DATA):
+                ids, mask = pad_rows([rows[i] for i in batch])
+                target = torch.tensor([labels[i] for i in batch])
             losses.append(self._step(ids, mask, target, total_steps))
         return float(np.mean(losses))
 
@@ -129,13 +131,14 @@ class Trainer(AveragedTrainer):
     ) -> float:
         self._set_rate(self.step, total_steps, self.recipe.last_rate_share)
         self.model.train()
-        logits = self._forward(ids, mask)
-        loss = nn.functional.cross_entropy(
-            logits,
-            target.to(self.device),
-            weight=self.loss_weights,
-            label_smoothing=self.recipe.label_smoothing,
-        )
+        with self.mark(FORWARD):
+            logits = self._forward(ids, mask)
+            loss = nn.functional.cross_entropy(
+                logits,
+                target.to(self.device),
+                weight=self.loss_weights,
+                label_smoothing=self.recipe.label_smoothing,
+            )
         return self._learn(loss)
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

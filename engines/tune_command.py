@@ -8,14 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
+from engines.commands import table_console
 from engines.runtimes import INSTALL_OPENVINO, has_openvino
 from engines.tune import Choice, reset_engines, tune_engines
 from engines.tune_report import check_plot, table, write_plot
 
 __all__ = ["Choice", "run_reset", "run_tune"]
 
-# A table's width where the output is no terminal, whose own width then is unknown.
-FILE_COLUMNS = 110
 RESTART = "Restart `sub50 serve` to serve with it."
 ON_A_GPU = "Measured nowhere: serve it on a machine with a GPU, and tune it there."
 
@@ -30,9 +29,7 @@ def run_tune(
     """
     if plot is not None:
         check_plot(plot)
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.width = FILE_COLUMNS
+    console = table_console()
     if not has_openvino():
         console.print(INSTALL_OPENVINO, markup=False, highlight=False, soft_wrap=True)
     results = tune_engines(names or None, repository, choice)

@@ -69,6 +69,7 @@ def test_serving_never_needs_the_training_side() -> None:
         "engines/averaged_trainer.py",
         "engines/trainer.py",
         "engines/network.py",
+        "engines/profile_training.py",
         "engines/training_state.py",
         "engines/export.py",
         "engines/student.py",
