@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,8 +21,13 @@ from engines.material import default_material
 from engines.merge import ADAPTERS
 from engines.model_config import CONFIG_FILE, is_tuned, write_model_files
 from engines.record import Ingredients
+from engines.room import full_disk_told, require_room
+from engines.whole_file import new_folder
 
 VERSION = "1"
+# What an INT8 engine of the base takes with its tokenizer and card: 24.0 MB. One that is replaced
+# stays until the other is whole.
+VERSION_BYTES = 25_000_000
 
 
 def build_engines(
@@ -81,29 +86,47 @@ def _build_one(
 ) -> EngineCard:
     spec = ingredients.spec
     step = progress.add_task(f"{spec.name}: verifying", total=1)
-    config = repository / spec.name / CONFIG_FILE
-    if not config.is_file():
-        write_model_files(spec, repository)
     target = repository / spec.name / VERSION
+    config = target.with_name(CONFIG_FILE)
     card = None if force else card_of(target)
     if card and _is_current(card, target, ingredients, data):
+        if not config.is_file():
+            write_model_files(spec, repository)
         progress.update(step, completed=1, description=f"{spec.name}: up to date")
         return card
-    card = make_version(
+    was_tuned = is_tuned(config)
+    card = _made(
         ingredients,
-        lambda: default_material(spec, data),
         target,
+        data,
         told=lambda doing: progress.update(step, description=f"{spec.name}: {doing}"),
     )
     note = ""
-    if is_tuned(config):  # what was tuned went with the version that it was measured on
-        write_model_files(spec, repository)
+    if was_tuned:  # what was tuned went with the version that it was measured on
         note = f"; its tuning is undone, `sub50 engines tune {spec.name}` tunes it again"
     if not is_served(card, repository):
         note += (
             f"; another version is served, `sub50 engines promote {spec.name} {VERSION}` serves it"
         )
     progress.update(step, completed=1, description=f"{spec.name}: built, gate passed{note}")
+    return card
+
+
+def _made(
+    ingredients: Ingredients, target: Path, data: Path | None, told: Callable[[str], None]
+) -> EngineCard:
+    """Make the version folder `target`, and the model's configuration where it has none that fits.
+
+    A model that was not there is not there afterwards either, where that fails.
+    """
+    spec, folder = ingredients.spec, target.parent
+    config = folder / CONFIG_FILE
+    require_room(folder, VERSION_BYTES)
+    with full_disk_told(folder, VERSION_BYTES), new_folder(folder):
+        card = make_version(ingredients, lambda: default_material(spec, data), target, told)
+        # Last, since whoever serves takes a folder that has one for a model.
+        if not config.is_file() or is_tuned(config):
+            write_model_files(spec, folder.parent)
     return card
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from engines.making import ingredients_of, make_version
 from engines.material import Material
 from engines.merge import trained_labels
 from engines.model_config import write_model_files
+from engines.whole_file import new_folder
 
 FIRST_VERSION = "1"
 
@@ -44,15 +44,9 @@ def build_trained(
         raise EngineError(
             f"there is a model {trained.name} in {repository}; make a candidate and promote it"
         )
-    is_new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with new_folder(folder):
         card = make_candidate(trained, folder / FIRST_VERSION, material, base_folder)
         write_model_files(_spec(trained), repository)
-    except BaseException:
-        if is_new:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
     return card
 
 

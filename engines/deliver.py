@@ -21,6 +21,7 @@ from engines.checksums import file_sha256
 from engines.errors import EngineError
 from engines.gpu_config import is_on_gpu, put_on_gpu
 from engines.model_config import CONFIG_FILE, read_config
+from engines.room import full_disk_told, require_room
 
 DELIVERED_HEADER = "# Written by `sub50 engines deliver` from the file that came with the engine.\n"
 # What the backends call the threads of one instance.
@@ -59,19 +60,29 @@ def deliver(source: Path, destination: Path, checksums: Path | None, fit: Fit) -
 
     Raises:
         EngineError: the source is not whole, its files are not those of the list in `checksums` or
-            of their cards, or a copy differs from its source. Nothing is left to serve then.
+            of their cards, or a copy differs from its source. Nothing is left to serve then. Or
+            there is no room: then what was there is as it was, or nothing is left where the disk
+            filled up meanwhile.
     """
     _check_apart(source, destination)
-    _empty(destination)
-    files = served_files(source)
-    if checksums is not None:
-        check_listed(files, read_checksums(checksums), str(checksums))
     try:
-        delivered = {name: _copy(path, destination / name) for name, path in files.items()}
-        for config in sorted(destination.glob(f"*/{CONFIG_FILE}")):
-            _write_fit(config, fit)
+        files = served_files(source)
+        if checksums is not None:
+            check_listed(files, read_checksums(checksums), str(checksums))
     except BaseException:
         _empty(destination)
+        raise
+    needed_bytes = sum(path.stat().st_size for path in files.values())
+    require_room(destination, needed_bytes, replaced_bytes=_bytes_in(destination))
+    _empty(destination)
+    try:
+        with full_disk_told(destination, needed_bytes):
+            delivered = {name: _copy(path, destination / name) for name, path in files.items()}
+            for config in sorted(destination.glob(f"*/{CONFIG_FILE}")):
+                _write_fit(config, fit)
+    except BaseException:
+        for model in {name.partition("/")[0] for name in files}:
+            shutil.rmtree(destination / model, ignore_errors=True)
         raise
     return delivered
 
@@ -86,6 +97,12 @@ def _empty(destination: Path) -> None:
     """Remove every model; other files there are no models to a server, and not ours."""
     for config in destination.glob(f"*/{CONFIG_FILE}"):
         shutil.rmtree(config.parent)
+
+
+def _bytes_in(destination: Path) -> int:
+    """What the models take that `_empty` removes."""
+    models = [config.parent for config in destination.glob(f"*/{CONFIG_FILE}")]
+    return sum(path.lstat().st_size for model in models for path in model.rglob("*"))
 
 
 def _copy(source: Path, target: Path) -> str:

@@ -31,6 +31,7 @@ from engines.measure import open_session
 from engines.model_config import CONFIG_FILE, untuned_text, write_model_files
 from engines.model_name import require_name
 from engines.plain_graph import require_plain
+from engines.room import full_disk_told
 from engines.sensitivity import Quantized, best_engine
 from engines.simplify import simplified
 
@@ -78,13 +79,19 @@ def import_checkpoint(asked: Import, repository: Path) -> EngineCard:
             console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
         texts = texts_for(checkpoint.labels, checkpoint.problem_type, asked.data)
         try:
-            card = _staged(asked, checkpoint, texts, repository, told)
+            with full_disk_told(repository, _most_bytes(checkpoint)):
+                card = _staged(asked, checkpoint, texts, repository, told)
         except OSError as error:
             raise EngineError(
                 f"cannot write below {repository}: {error.strerror or error}; nothing was changed"
             ) from error
         progress.update(step, completed=1, description=f"{asked.name}: imported, gate passed")
     return card
+
+
+def _most_bytes(checkpoint: Checkpoint) -> int:
+    """What its engine and tokenizer may take at most: as much as they do unquantized."""
+    return sum((checkpoint.folder / name).stat().st_size for name in checkpoint.files)
 
 
 def require_free_name(name: str, repository: Path, force: bool) -> None:

@@ -15,6 +15,7 @@ from engines.catalog import CATALOG, MAX_TOKENS, ModelSpec, spec_of
 from engines.errors import EngineError
 from engines.gpu_config import put_on_gpu, record_runs
 from engines.tensor_names import INPUT_NAMES
+from engines.whole_file import whole_file
 
 if TYPE_CHECKING:
     from core.card import EngineCard
@@ -171,9 +172,11 @@ def write_model_files(spec: ModelSpec, repository: Path) -> None:
     """Write config.pbtxt and, for a model with labels, labels.txt."""
     folder = repository / spec.name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_text(config_text(model_config(spec)), encoding="utf-8")
     if spec.labels:
-        (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in spec.labels), "utf-8")
+        with whole_file(folder / LABELS_FILE) as labels:
+            labels.write_text("".join(f"{label}\n" for label in spec.labels), "utf-8")
+    with whole_file(folder / CONFIG_FILE) as config:
+        config.write_text(config_text(model_config(spec)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from engines.constants import share_constants
 from engines.errors import EngineError
+from engines.room import require_room
 from engines.tensor_names import INPUT_NAMES
 
 OUTPUT_NAME = "logits"
@@ -25,9 +26,11 @@ def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with constants folded, in standard ONNX, with exactly our inputs.
 
     Raises:
-        EngineError: it has other inputs or outputs, or operators beyond the standard.
+        EngineError: it has other inputs or outputs, or operators beyond the standard; or there is
+            no room in the temporary folder.
     """
     with tempfile.TemporaryDirectory(prefix="sub50-import-") as folder:
+        require_room(Path(folder).parent, model.ByteSize())  # ONNX Runtime would not say what fails
         target = Path(folder) / "simple.onnx"
         options = ort.SessionOptions()
         options.log_severity_level = 3

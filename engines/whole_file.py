@@ -1,7 +1,8 @@
-"""Files that are there whole, or as they were before."""
+"""Files and folders that are there whole, or as they were before."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,4 +21,17 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Make a folder where there is none, which is gone again where the block fails."""
+    is_new = not path.exists()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        if is_new:
+            shutil.rmtree(path, ignore_errors=True)
         raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,23 @@ def test_an_import_is_whole_and_listed(bert: str, tmp_path: Path) -> None:
     assert again.labels == ["a", "b", "c"]
     assert (model / "labels.txt").read_text().split() == ["a", "b", "c"]
     assert {path.name for path in tmp_path.iterdir()} == {"mine"}
+
+
+def test_without_room_nothing_is_left(
+    bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fills_up(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("engines.importing.written_tokenizer", fills_up)
+        with pytest.raises(EngineError, match=f"no room in {tmp_path}: 1 MB are needed there"):
+            import_checkpoint(Import(bert, "mine"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("engines.room.free_bytes", lambda _: 0)
+    with pytest.raises(EngineError, match=f"no room in {tempfile.gettempdir()}: 1 MB are needed"):
+        import_checkpoint(Import(bert, "mine"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["sentiment", "../up", ".hidden", "a b", ""])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pytest
 from tests.deploy.running import answers, free_port, wait_for
 from tests.live.promoting import BUILT, classify
 from tests.live.test_stack import ROOT, SUB50
+from tests.small_disks import need_mounts
 
 pytestmark = pytest.mark.live
 
@@ -100,11 +100,7 @@ def write_for_ever(file: io.FileIO, size: int) -> None:
 
 @pytest.fixture(autouse=True)
 def _mounts_are_allowed() -> None:
-    if os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("nsenter") is None:
-        pytest.skip("mounts small disks: needs root, unshare and nsenter")
-    tried = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
-    if tried.returncode:
-        pytest.skip("mounts small disks, which this container forbids")
+    need_mounts("nsenter")
 
 
 @pytest.fixture
