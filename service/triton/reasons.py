@@ -11,6 +11,8 @@ NO_ROOM = (
     "there is no room in /dev/shm for its process; free some, or give the container more "
     "(`--shm-size` of Docker, a volume of medium Memory on Kubernetes)"
 )
+# In a reason that has a way out of its own, as that of a GPU that cannot be used.
+WAY_BACK = "--reset"
 LOG_TAIL_LINES = 12
 LOG_TAIL_BYTES = 16_384
 # Borders of tables, and what Triton says of every machine without a GPU.
@@ -28,7 +30,10 @@ def plain_reason(details: str) -> str:
 def not_served(reasons: Mapping[str, str]) -> str:
     """What to tell who starts a service: why each model cannot be served, and what to do."""
     lines = [f"Model {name} cannot be served: {reason}" for name, reason in reasons.items()]
-    if built_badly := [name for name, reason in reasons.items() if reason != NO_ROOM]:
+    built_badly = [
+        name for name, reason in reasons.items() if reason != NO_ROOM and WAY_BACK not in reason
+    ]
+    if built_badly:
         lines.append(f"Build it again with `sub50 engines build {min(built_badly)}`.")
     return "\n".join(lines)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnxruntime as ort
 import pytest
 from google.protobuf import json_format
 from tritonclient.grpc import model_config_pb2
 
-from core import onnx_runtime
+from core import onnx_runtime, sub50_cuda
 from engines.catalog import CATALOG
 from engines.model_config import config_text, tuned_config
 from engines.runtimes import Candidate
 from service.errors import ServeError
 from service.triton.allowed import PARAMETERS
+from service.triton.reasons import not_served
 from service.triton.repository import check_repository, embedded_config
 from tests.tiny_models import tiny_engine, write_own_card, write_tiny_model
 
@@ -79,6 +81,19 @@ def test_triton_is_told_of_processors_and_the_backend_of_the_gpu(repository: Pat
     assert told["cuda.arena_extend_strategy"] == "kSameAsRequested"
     assert told["cuda.use_tf32"] == "0"
     assert (told["cuda_graphs"], told["max_run_tokens"]) == ("1", "4096")
+
+
+@pytest.mark.skipif(
+    sub50_cuda.PROVIDER in ort.get_available_providers(), reason="ONNX Runtime is the GPU's"
+)
+def test_what_the_backend_says_of_the_gpu_is_followed_by_no_advice_to_build() -> None:
+    engine, options = tiny_engine().SerializeToString(), ort.SessionOptions()
+    with pytest.raises(sub50_cuda.NotOnGpu) as caught:
+        sub50_cuda.open_session(engine, options, {})
+    told = not_served({MODEL: str(caught.value)})
+    assert told.startswith("Model topics cannot be served: the engine is to run on a GPU, and this")
+    assert told.endswith("`sub50 engines tune MODEL --reset`")
+    assert "engines build general`" in not_served({"general": "it is damaged", MODEL: told})
 
 
 def test_no_file_may_tell_the_backend_itself() -> None:
