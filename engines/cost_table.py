@@ -15,6 +15,8 @@ from engines.tune_choose import BUDGET_MS
 
 UNKNOWN = "–"
 NO_PRICE = "no price"
+# Not to be parted from the number by the end of a line.
+AT_LEAST, AT_MOST = "≥\u00a0", "≤\u00a0"
 TITLES: dict[Basis, str] = {
     "http": "Over HTTP, P99 under 50 ms",
     "call": f"Engine alone, P99 of a call under {BUDGET_MS:g} ms",
@@ -76,12 +78,12 @@ def columns(report: CostReport, group: Group) -> list[Column]:
 
 def requests_per_second(row: CostRow) -> str:
     """The best rate of one machine."""
-    return f"{'≥ ' if row.figure.at_least else ''}{row.requests_per_second:,.0f}"
+    return f"{AT_LEAST if row.figure.at_least else ''}{row.requests_per_second:,.0f}"
 
 
 def most(row: CostRow) -> str:
     """What stands before costs and replicas that are at most those given."""
-    return "≤ " if row.figure.at_least else ""
+    return AT_MOST if row.figure.at_least else ""
 
 
 def _planned(place: int, rate: str, money: str) -> list[Column]:

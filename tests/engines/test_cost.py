@@ -74,7 +74,7 @@ def test_figures_of_two_kinds_or_texts_are_never_side_by_side(tmp_path: Path) ->
     ]
     cells = {column.heading: column.cell(found[2].rows[0]) for column in columns(report, found[2])}
     # 300 texts/s in one thread: 120 requests/s at least, 0.18 for 432,000 of them at most.
-    assert (cells["requests/s"], cells["USD a million"]) == ("≥ 120", "≤ 0.417")
+    assert (cells["requests/s"], cells["USD a million"]) == ("≥\u00a0120", "≤\u00a00.417")
     bounded = {c.heading: c.cell(found[1].rows[0]) for c in columns(report, found[1])}
     assert (bounded["requests/s"], bounded["USD a million"]) == ("400", "0.250")
     (missing,) = [line for line in report.unknown if line.startswith("general 1")]
