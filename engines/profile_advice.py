@@ -6,21 +6,27 @@ measured by trying it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engines.operator_groups import (
-    COPIES,
-    FLOAT_PRODUCTS,
-    GELU_PARTS,
-    INT8_PRODUCTS,
-    MOVING,
-    NORM_PARTS,
-    QUANTIZERS,
-)
+from engines.operator_groups import COPIES, GELU_PARTS, MOVING, NORM_PARTS, QUANTIZERS
 from engines.phases import DATA, OPTIMIZER
+from engines.profile_figures import (
+    CORE_UNDER,
+    between,
+    busy,
+    core,
+    float_beside_int8,
+    float_only,
+    gpu_copies,
+    gpu_idle,
+    group_share,
+    padding,
+    part_share,
+    share,
+    spelled_norm,
+)
 from engines.profile_record import Advice, Profile
-from engines.profile_totals import BETWEEN
 
 # Shares of a call or step, unless a rule says of what.
 FLOAT_PRODUCTS_FROM = 0.4
@@ -32,8 +38,6 @@ BETWEEN_FROM = 0.3
 TOKENIZING_FROM = 0.25
 PADDING_FROM = 0.2
 BUSY_UNDER = 0.6
-# Cores: a call that computes has at least one, unless others want it.
-CORE_UNDER = 0.8
 DATA_FROM = 0.1
 CASTS_FROM = 0.15
 OPTIMIZER_FROM = 0.15
@@ -74,67 +78,12 @@ def advice_of(profile: Profile) -> list[Advice]:
     return [advice for advice in spoken if advice is not None]
 
 
-def _share(profile: Profile, names: Collection[str]) -> float:
-    return sum(total.share for total in profile.operators if total.name in names)
-
-
-def _group_share(profile: Profile, group: str) -> float:
-    return sum(total.share for total in profile.operators if total.group == group)
-
-
-def _part_share(profile: Profile, name: str) -> float:
-    return sum(part.share for part in profile.parts if part.name == name)
-
-
-def _float_products(profile: Profile) -> float:
-    return _group_share(profile, FLOAT_PRODUCTS)
-
-
-def _float_only(profile: Profile) -> float | None:
-    return None if _group_share(profile, INT8_PRODUCTS) else _float_products(profile)
-
-
-def _float_beside_int8(profile: Profile) -> float | None:
-    return _float_products(profile) if _group_share(profile, INT8_PRODUCTS) else None
-
-
-def _spelled_norm(profile: Profile) -> float | None:
-    there = {total.name for total in profile.operators}
-    # One of them alone is pooling, or something else.
-    return _share(profile, NORM_PARTS) if there.issuperset(NORM_PARTS) else None
-
-
-def _busy(profile: Profile) -> float | None:
-    cores = _core(profile)
-    if cores is None or profile.threads < 2 or cores < CORE_UNDER:
-        return None
-    return cores / profile.threads
-
-
-def _core(profile: Profile) -> float | None:
-    # With a GPU the processor waits for it.
-    return None if profile.gpu else profile.busy_threads
-
-
-def _between(profile: Profile) -> float | None:
-    # On a GPU the processor only launches, and waits.
-    return None if profile.gpu else profile.inside_share(BETWEEN)
-
-
-def _gpu_idle(profile: Profile) -> float | None:
-    return profile.gpu.idle_ms / profile.profiled_ms if profile.gpu else None
-
-
-def _gpu_copies(profile: Profile) -> float | None:
-    return profile.gpu.copies_ms / profile.profiled_ms if profile.gpu else None
-
-
 ENGINE_RULES: Sequence[_Rule] = (
     _Rule(
         "no INT8 products",
         "of a call is products in float, and none are INT8",
         FLOAT_PRODUCTS_FROM,
-        _float_only,
+        float_only,
         "Have it made INT8, as `sub50 engines build` and `import` do: the default models then take "
         "less than half of the time (docs/int8.md).",
     ),
@@ -142,7 +91,7 @@ ENGINE_RULES: Sequence[_Rule] = (
         "products left in float",
         "of a call is products in float, beside INT8 ones",
         FLOAT_PRODUCTS_FROM,
-        _float_beside_int8,
+        float_beside_int8,
         "Look in the table of nodes which they are. Attention stays float and grows with the "
         "square of the length: shorter texts cost less. Linear layers can be INT8: "
         "`sub50 engines quantize` shows which were left, and what each scheme costs.",
@@ -151,7 +100,7 @@ ENGINE_RULES: Sequence[_Rule] = (
         "much quantizing",
         "of a call is quantizing and back",
         QUANTIZING_FROM,
-        lambda profile: _share(profile, QUANTIZERS),
+        lambda profile: share(profile, QUANTIZERS),
         "Scales that are worked out anew for each call cost this. `sub50 engines quantize` "
         "compares schemes with static scales.",
     ),
@@ -159,7 +108,7 @@ ENGINE_RULES: Sequence[_Rule] = (
         "layer norms spelled out",
         f"of a call is {', '.join(NORM_PARTS)}",
         SPELLED_NORM_FROM,
-        _spelled_norm,
+        spelled_norm,
         "Layer norms are made of single steps: export the graph anew with opset 17 or later, "
         "which has an operator for them.",
     ),
@@ -167,7 +116,7 @@ ENGINE_RULES: Sequence[_Rule] = (
         "GELU spelled out",
         f"of a call is {' and '.join(GELU_PARTS)}",
         SPELLED_GELU_FROM,
-        lambda profile: _share(profile, GELU_PARTS),
+        lambda profile: share(profile, GELU_PARTS),
         "The activation is made of single steps: export the graph anew with opset 20 or later, "
         "which has an operator for GELU.",
     ),
@@ -175,7 +124,7 @@ ENGINE_RULES: Sequence[_Rule] = (
         "much moving",
         "of a call moves values about or casts them",
         MOVING_FROM,
-        lambda profile: _group_share(profile, MOVING),
+        lambda profile: group_share(profile, MOVING),
         "The table of nodes says which; transposes around attention and casts between types can "
         "often be left out of an export.",
     ),
@@ -183,7 +132,7 @@ ENGINE_RULES: Sequence[_Rule] = (
         "time between operators",
         "of a call passes between operators",
         BETWEEN_FROM,
-        _between,
+        between,
         "It is paid for each operator and call, whatever the number of texts: more texts in a "
         "call, or fewer and larger operators.",
     ),
@@ -191,7 +140,7 @@ ENGINE_RULES: Sequence[_Rule] = (
         "threads that wait",
         "of the threads were busy during calls",
         BUSY_UNDER,
-        _busy,
+        busy,
         "A call is too small to share out: fewer threads and more instances may answer more. "
         "`sub50 engines tune` measures it.",
         under=True,
@@ -200,7 +149,7 @@ ENGINE_RULES: Sequence[_Rule] = (
         "much tokenizing",
         "of a text's way is tokenizing",
         TOKENIZING_FROM,
-        lambda profile: _part_share(profile, "tokenizing"),
+        lambda profile: part_share(profile, "tokenizing"),
         "Texts that are cut at the engine's length are tokenized whole: cut them before, if they "
         "are far longer.",
     ),
@@ -208,7 +157,7 @@ ENGINE_RULES: Sequence[_Rule] = (
         "much padding",
         "of the tokens that are run is padding",
         PADDING_FROM,
-        lambda profile: profile.padding_share,
+        padding,
         "Texts of like length should share a call. The server's backends cut what waits by its "
         "length; who calls an engine directly has to sort.",
     ),
@@ -218,14 +167,14 @@ TRAINING_RULES: Sequence[_Rule] = (
         "much data loading",
         "of a step is making the batch",
         DATA_FROM,
-        lambda profile: _part_share(profile, DATA),
+        lambda profile: part_share(profile, DATA),
         "Batches can be made ahead, by another thread or process, while the one before is learned.",
     ),
     _Rule(
         "much casting",
         "of a step copies and casts",
         CASTS_FROM,
-        lambda profile: _share(profile, COPIES),
+        lambda profile: share(profile, COPIES),
         "Mixed precision casts weights and activations at every product. Where the processor has "
         "no instructions for bfloat16, float32 may be faster.",
     ),
@@ -233,7 +182,7 @@ TRAINING_RULES: Sequence[_Rule] = (
         "much optimizer",
         "of a step is the optimizer",
         OPTIMIZER_FROM,
-        lambda profile: _part_share(profile, OPTIMIZER),
+        lambda profile: part_share(profile, OPTIMIZER),
         "It costs the same for each step: more tokens to a batch make fewer of them; so do "
         "fewer trained weights (a lower rank).",
     ),
@@ -241,14 +190,14 @@ TRAINING_RULES: Sequence[_Rule] = (
         "time between operators",
         "of a step passes between operators, in Python",
         BETWEEN_FROM,
-        _between,
+        between,
         "Operators are too small for what starting each costs: more tokens to a batch.",
     ),
     _Rule(
         "threads that wait",
         "of the threads were busy during steps",
         BUSY_UNDER,
-        _busy,
+        busy,
         "Train with fewer threads (`--threads`), or more tokens to a batch.",
         under=True,
     ),
@@ -256,7 +205,7 @@ TRAINING_RULES: Sequence[_Rule] = (
         "much padding",
         "of the tokens that are trained on is padding",
         PADDING_FROM,
-        lambda profile: profile.padding_share,
+        padding,
         "Texts are padded to the lengths of core/buckets.py; more short lengths would waste less.",
     ),
 )
@@ -265,7 +214,7 @@ SHARED_RULES: Sequence[_Rule] = (
         "a busy machine",
         "of a core is what it got",
         CORE_UNDER,
-        _core,
+        core,
         "Something else uses the processor: profile again when the machine is quiet. What is said "
         "here of times and shares is what the others left.",
         under=True,
@@ -274,15 +223,16 @@ SHARED_RULES: Sequence[_Rule] = (
         "idle GPU",
         "of the time the GPU runs nothing",
         GPU_IDLE_FROM,
-        _gpu_idle,
-        "It waits for the processor: larger batches; fewer, fused operators; or CUDA graphs, "
-        "which launch all of a call at once.",
+        gpu_idle,
+        "It waits for the processor: larger batches, or fewer, fused operators. CUDA graphs "
+        "launch all of a call at once; served engines have them, and lack them while the profiler "
+        "looks on.",
     ),
     _Rule(
         "copies to and from the GPU",
         "of the time is copies that nothing runs beside",
         GPU_COPIES_FROM,
-        _gpu_copies,
+        gpu_copies,
         "Keep inputs and outputs on the GPU (IO binding), copy from pinned memory, and look for "
         "operators that run on the processor in between.",
     ),

@@ -35,21 +35,16 @@ def sections(profiling: Profiling) -> list[Section]:
 
 
 def _parts(profile: Profile) -> Section:
-    call = profile.what == "call"
-    whole, inside = ("A text's way", "The call") if call else ("A step", "The step")
     plain, profiled = (milliseconds(ms * 1e3) for ms in (profile.plain_ms, profile.profiled_ms))
-    longer = f"{100 * abs(profile.profiler_cost):.0f} % "
-    longer += "longer" if profile.profiler_cost >= 0 else "shorter"
-    headings = ("", "ms", "share")
+    change = f"{100 * abs(profile.profiler_cost):.0f} % "
+    change += "longer" if profile.profiler_cost >= 0 else "shorter"
+    said = f"A {profile.what} takes {plain}, and with the profiler {profiled}: {change}."
     return Section(
         "Where the time goes",
-        tables=(
-            Table(headings, part_rows(profile.parts), f"{whole}, without a profiler."),
-            Table(
-                headings,
-                part_rows(profile.inside),
-                f"{inside} with the profiler: {profiled}, {longer} than the {plain} without it.",
-            ),
+        (said,),
+        (
+            Table(("without the profiler", "ms", "share"), part_rows(profile.parts)),
+            Table((f"the {profile.what} with it", "ms", "share"), part_rows(profile.inside)),
         ),
     )
 

@@ -34,12 +34,12 @@ COLOURS = {
     NORMS: "#2a9d72",
     MOVING: "#d1495b",
     OTHER: "#868e96",
-    KERNEL: "#2f7de1",
-    COPY: "#d1495b",
-    DATA: "#9a5fd6",
-    FORWARD: "#2f7de1",
-    BACKWARD: "#2a9d72",
-    OPTIMIZER: "#e08a1e",
+    KERNEL: "#6f9e16",
+    COPY: "#f0679e",
+    DATA: "#c77dbb",
+    FORWARD: "#1aa5b8",
+    BACKWARD: "#5b6ee1",
+    OPTIMIZER: "#a8923a",
 }
 
 

@@ -100,7 +100,10 @@ OF_BOTH = {
         rules.BETWEEN_FROM,
         lambda x, **what: profile(inside=part(OPERATORS, 1 - x) + part(BETWEEN, x), **what),
     ),
-    "much padding": (rules.PADDING_FROM, lambda x, **what: profile(padding_share=x, **what)),
+    "much padding": (
+        rules.PADDING_FROM,
+        lambda x, **what: profile(padding_share=x, texts=8, **what),
+    ),
 }
 
 
@@ -146,6 +149,10 @@ def test_advice_names_its_figure_and_its_threshold() -> None:
     assert advice.found == "31 % of a call is quantizing and back"
     assert advice.threshold == "from 15 % on"
     assert "sub50 engines quantize" in advice.advice
+
+
+def test_padding_of_a_text_by_itself_is_no_matter_of_its_neighbours() -> None:
+    assert spoken(profile(padding_share=0.9, texts=1)) == []
 
 
 def test_pooling_alone_is_no_layer_norm_spelled_out() -> None:
