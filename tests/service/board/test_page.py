@@ -176,11 +176,11 @@ def test_every_text_has_contrast(
 
 def test_a_triton_that_is_down_is_said_so(browser: Browser, start_service: StartService) -> None:
     service = start_service(readiness_seconds=0.05)
-    service.triton.live = False
+    # A Triton that says nothing of itself lives where a model answers; so none does here.
+    service.triton.live, service.triton.failure = False, (grpc.StatusCode.INTERNAL, "broken")
     browser.open(service.url)
     browser.until(lambda: "Triton does not answer" in browser.find("#alarms").text)
     service.triton.live = True
-    service.triton.failure = (grpc.StatusCode.INTERNAL, "broken")
     browser.until(lambda: "topics does not answer: Triton could" in browser.find("#alarms").text)
     assert "0 of 4 models answer" in browser.find("#state").text
     service.triton.failure = None
