@@ -13,7 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-DRAIN_SECONDS = 0.7
+DRAIN_SECONDS = 0.6
 ANSWER_SECONDS = 0.2
 # What is asked before anything is broken, one after the other, says that it has time.
 PATIENT = b"x-request-timeout-ms"
