@@ -12,6 +12,7 @@ import pytest
 from chaos.faults.slow_clients import SlowHeaders
 from chaos.slow_clients import ADDRESSES, HEAD, KINDS, SlowClients
 from chaos.stack import ROOT, Stack
+from tests.service.api_process import until
 
 
 class Listener:
@@ -93,7 +94,8 @@ def test_they_go_when_they_are_told() -> None:
         stack.port = server.sockets[0].getsockname()[1]
         fault = SlowHeaders(clients=20)
         await asyncio.to_thread(fault.strike, stack)
-        assert len(listener.received) == 20
+        # The clients are connected before this side has accepted them.
+        await asyncio.to_thread(until, lambda: len(listener.received) == 20, 10)
         await asyncio.to_thread(fault.mend, stack)
         server.close()
 
