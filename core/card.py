@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 CARD_FILE = "card.json"
 ENGINE_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
+PLAN_FILE = "model.plan"
 
 
 class Record(BaseModel):
@@ -133,6 +134,26 @@ class Capacity(Record):
     noted_at: str
 
 
+class Plan(Record):
+    """A TensorRT plan: the engine file compiled for one kind of GPU and one TensorRT.
+
+    It lies as `model.plan` beside the ONNX file that it was made of, which is the card's engine.
+    """
+
+    plan_sha256: str
+    plan_bytes: int
+    gpu: str
+    compute_capability: str
+    driver: str
+    tensorrt: str
+    gpu_memory_bytes: int | None = Field(
+        default=None, description="of the GPU, for values between layers, of one context"
+    )
+    profiles: list[list[int]] = Field(
+        description="least tokens, tokens, texts it is best at, most texts"
+    )
+
+
 class EngineCard(Record):
     """Everything known about one engine file."""
 
@@ -180,6 +201,7 @@ class EngineCard(Record):
     capacities: list[Capacity] = Field(
         default_factory=list, description="one for each kind of texts and machine"
     )
+    plan: Plan | None = None
 
 
 def read_card(folder: Path) -> EngineCard:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, EngineCard
+from core.card import CARD_FILE, ENGINE_FILE, PLAN_FILE, TOKENIZER_FILE, EngineCard
 from core.onnx_file import EngineFileError, check_engine_file
 
 
@@ -24,6 +24,8 @@ def recorded_files(card: EngineCard) -> dict[str, str]:
     recorded = {ENGINE_FILE: card.engine_sha256, TOKENIZER_FILE: card.tokenizer_sha256}
     if card.tuning is not None and card.tuning.engine_file != ENGINE_FILE:
         recorded[card.tuning.engine_file] = card.tuning.engine_sha256
+    if card.plan is not None:
+        recorded[PLAN_FILE] = card.plan.plan_sha256
     return recorded
 
 
@@ -39,8 +41,9 @@ def changed_files(folder: Path, card: EngineCard) -> Iterator[tuple[str, str, st
 
 
 def engine_files(folder: Path, card: EngineCard) -> list[Path]:
-    """The engine files of a version folder: as built, and what tuning laid beside it."""
-    names = (name for name in recorded_files(card) if name != TOKENIZER_FILE)
+    """The engine files of a version folder that are ONNX: as built, and what tuning laid beside
+    it. A plan is none: what it was made of is."""
+    names = (name for name in recorded_files(card) if name not in (TOKENIZER_FILE, PLAN_FILE))
     return [folder / name for name in names if name == ENGINE_FILE or (folder / name).exists()]
 
 

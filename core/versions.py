@@ -18,7 +18,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card
+from core.card import CARD_FILE, ENGINE_FILE, PLAN_FILE, TOKENIZER_FILE, EngineCard, read_card
+from core.plan import of_version, plan_conflicts
 
 # Enough to walk back through a bad week; the state file stays a line.
 MOST_PREVIOUS = 20
@@ -152,6 +153,8 @@ def whole_card(version: Path) -> EngineCard:
         raise VersionError(
             f"{version / CARD_FILE} is not a card: {what_is_wrong(error)}"
         ) from error
+    if card.plan is not None and not (version / PLAN_FILE).is_file():
+        raise VersionError(f"model {version.parent.name!r} lacks {version / PLAN_FILE}")
     if card.name != version.parent.name:
         raise VersionError(f"{version / CARD_FILE} is the card of {card.name!r}")
     if card.version != version.name:
@@ -196,6 +199,7 @@ def conflicts(served: EngineCard, candidate: EngineCard, force: bool = False) ->
             f"its problem type is {candidate.problem_type}, not {served.problem_type} "
             "(--force serves another)"
         )
+    found += plan_conflicts(candidate, of_version(served))
     if not candidate.gate.passed:
         found.append(f"its gate was not passed: {'; '.join(candidate.gate.reasons)}")
     return found

@@ -20,6 +20,7 @@ from engines.making import ingredients_of, make_version
 from engines.material import default_material
 from engines.merge import ADAPTERS
 from engines.model_config import CONFIG_FILE, is_tuned, write_model_files
+from engines.plan_config import require_backend
 from engines.record import Ingredients
 from engines.room import full_disk_told, require_room
 from engines.whole_file import new_folder
@@ -55,6 +56,8 @@ def build_engines(
     """
     _require_default(names, repository)
     chosen = specs(names)
+    for spec in chosen:
+        require_backend(repository / spec.name, is_plan=False)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         fetching = progress.add_task("base encoder: finding and verifying", total=1)

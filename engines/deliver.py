@@ -21,6 +21,7 @@ from engines.checksums import file_sha256
 from engines.errors import EngineError
 from engines.gpu_config import is_on_gpu, put_on_gpu
 from engines.model_config import CONFIG_FILE, read_config
+from engines.plan_target import check_plans
 from engines.room import full_disk_told, require_room
 
 DELIVERED_HEADER = "# Written by `sub50 engines deliver` from the file that came with the engine.\n"
@@ -33,12 +34,15 @@ class Fit:
     """What a server's container may use.
 
     `cores` of the container are divided over `instances` of each engine; None leaves both as they
-    are configured. On a "gpu" the engine runs there instead.
+    are configured. On a "gpu" the engine runs there instead. `gpu` and `tensorrt` are what a
+    TensorRT plan will find there, by default what this machine has.
     """
 
     cores: int | None = None
     instances: int = 1
     device: Literal["cpu", "gpu"] = "cpu"
+    gpu: str | None = None
+    tensorrt: str | None = None
 
     def __post_init__(self) -> None:
         if self.cores is None and self.instances > 1:
@@ -60,12 +64,13 @@ def deliver(source: Path, destination: Path, checksums: Path | None, fit: Fit) -
 
     Raises:
         EngineError: the source is not whole, its files are not those of the list in `checksums` or
-            of their cards, or a copy differs from its source. Nothing is left to serve then. Or
-            there is no room: then what was there is as it was, or nothing is left where the disk
-            filled up meanwhile.
+            of their cards, a TensorRT plan would not run there, or a copy differs from its source.
+            Nothing is left to serve then. Or there is no room: then what was there is as it was, or
+            nothing is left where the disk filled up meanwhile.
     """
     _check_apart(source, destination)
     try:
+        check_plans(source, fit.device, fit.gpu, fit.tensorrt)
         files = served_files(source)
         if checksums is not None:
             check_listed(files, read_checksums(checksums), str(checksums))

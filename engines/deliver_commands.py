@@ -47,13 +47,25 @@ def deliver_engines(
         int, typer.Option(min=1, help="Instances of each engine that share the cores.")
     ] = 1,
     device: Annotated[Device, typer.Option(help="Where the engines run.")] = Device.CPU,
+    for_gpu: Annotated[
+        str | None,
+        typer.Option(help="For TensorRT plans: the server's GPU, if it is not this machine's."),
+    ] = None,
+    for_tensorrt: Annotated[
+        str | None, typer.Option(help="For TensorRT plans: the version that the server has.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Copy the engines that are served, checked before and after; exit 1 if one is not as built."""
     from engines.deliver import Fit, deliver
 
     delivered = carry_out(
-        lambda: deliver(source, destination, checksums, Fit(cores, instances, device.value))
+        lambda: deliver(
+            source,
+            destination,
+            checksums,
+            Fit(cores, instances, device.value, for_gpu, for_tensorrt),
+        )
     )
     if as_json:
         print_json(delivered)

@@ -51,7 +51,11 @@ def gpu_for_tensorrt() -> Gpu:
         GpuNotUsable: there is none, TensorRT is missing, or GPU or driver are too old for it.
     """
     gpu = _visible_gpu()  # first: who has none need not install anything
-    return _good_enough(gpu, tensorrt_needs())
+    try:
+        needs = tensorrt_needs()
+    except GpuNotUsable as error:
+        raise GpuNotUsable(f"there is {gpu.name} with driver {gpu.driver}. {error}") from error
+    return _good_enough(gpu, needs)
 
 
 def _visible_gpu() -> Gpu:

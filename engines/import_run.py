@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from core.card import CARD_FILE, EngineCard
@@ -10,15 +11,20 @@ from engines.importing import Import, import_checkpoint
 from engines.tracking import Run, tracked
 
 
-def run_import(wanted: Import, repository: Path, tracking_uri: str | None) -> EngineCard:
-    """Import a checkpoint and record it; returns the engine's card.
+def run_import(
+    wanted: Import,
+    repository: Path,
+    tracking_uri: str | None,
+    make: Callable[[Import, Path], EngineCard] = import_checkpoint,
+) -> EngineCard:
+    """Import a checkpoint, by `make`, and record it; returns the engine's card.
 
     Raises:
         EngineError: see `import_checkpoint`; or `tracking_uri` is no store's address.
     """
     parameters = {"source": wanted.source, "labels": ",".join(wanted.labels)}
     with tracked("import", wanted.name, parameters, None, tracking_uri) as run:
-        card = import_checkpoint(wanted, repository)
+        card = make(wanted, repository)
         _record(run, wanted, card, repository)
     return card
 

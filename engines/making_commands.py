@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from core.card import EngineCard
 from engines.commands import (
     DEFAULT_REPOSITORY,
     AsJson,
@@ -17,6 +19,19 @@ from engines.commands import (
     carry_out,
     print_json,
 )
+from engines.runtime_options import (
+    Precision,
+    PrecisionOption,
+    Runtime,
+    RuntimeOption,
+    plan_repository,
+    refuse_precision,
+)
+
+SERVED_BY = {
+    Runtime.ONNXRUNTIME: "`sub50 serve`",
+    Runtime.TENSORRT: "NVIDIA's Triton and `sub50 api --triton` (docs/tensorrt.md)",
+}
 
 
 def add_making_commands(app: typer.Typer) -> None:
@@ -35,12 +50,24 @@ def build(
         Path | None, typer.Option(help="Labelled data to measure accuracy on, for the card.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Build even what is up to date.")] = False,
+    runtime: RuntimeOption = Runtime.ONNXRUNTIME,
+    precision: PrecisionOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Merge, quantize, check and write engines into the model repository."""
-    from engines.build import build_engines
 
-    cards = carry_out(lambda: build_engines(names or None, repository, base, data, force))
+    def made() -> list[EngineCard]:
+        if runtime is Runtime.TENSORRT:
+            from engines.plans import build_plans
+
+            plans = plan_repository(repository)
+            return build_plans(names, plans, precision or Precision.FP16, base, data)
+        from engines.build import build_engines
+
+        refuse_precision(precision)
+        return build_engines(names or None, repository, base, data, force)
+
+    cards = carry_out(made)
     if as_json:
         print_json([card.model_dump(mode="json") for card in cards])
 
@@ -56,6 +83,8 @@ def import_engine(
         typer.Option(help="Labelled texts, JSON lines or CSV: calibrates, measures accuracy."),
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace a model of that name.")] = False,
+    runtime: RuntimeOption = Runtime.ONNXRUNTIME,
+    precision: PrecisionOption = None,
     repository: Repository = DEFAULT_REPOSITORY,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
@@ -66,12 +95,23 @@ def import_engine(
 
     names = tuple(label.strip() for label in labels.split(",")) if labels else ()
     wanted = Import(source, name, names, data, force)
-    card = carry_out(lambda: run_import(wanted, repository, tracking_uri))
+
+    def made() -> EngineCard:
+        if runtime is Runtime.TENSORRT:
+            from engines.plans import import_plan
+
+            chosen = precision or Precision.FP16
+            make = partial(import_plan, precision=chosen)
+            return run_import(wanted, plan_repository(repository), tracking_uri, make)
+        refuse_precision(precision)
+        return run_import(wanted, repository, tracking_uri)
+
+    card = carry_out(made)
     if as_json:
         print_json(card.model_dump(mode="json"))
     else:
         Console(stderr=True).print(
-            f"Serve it with `sub50 serve`, ask for it as model {name}.", highlight=False
+            f"Serve it with {SERVED_BY[runtime]}, ask for it as model {name}.", highlight=False
         )
 
 

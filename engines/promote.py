@@ -18,9 +18,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card, write_card
+from core.card import (
+    CARD_FILE,
+    ENGINE_FILE,
+    PLAN_FILE,
+    TOKENIZER_FILE,
+    EngineCard,
+    read_card,
+    write_card,
+)
 from core.checksums import engine_files
 from core.control import ControlError, Progress, tell
+from core.plan import HOW
 from core.versions import (
     Served,
     VersionError,
@@ -37,6 +46,7 @@ from engines.checksums import changed_files
 from engines.errors import PromotionError
 from engines.model_config import CONFIG_FILE, read_config
 from engines.plain_graph import require_plain
+from engines.plan_target import unfit_here
 
 INCOMING = ".incoming-"
 
@@ -222,7 +232,7 @@ def _checked(source: Path, folder: Path, served: EngineCard, force: bool) -> Eng
         )
     for path in engine_files(source, card):
         require_plain(path)
-    against = conflicts(served, card, force)
+    against = conflicts(served, card, force) + unfit_here(card)
     if against:
         raise PromotionError(f"{source} cannot be served as {folder.name}: {'; '.join(against)}")
     return card
@@ -234,7 +244,9 @@ def _require_files(version: Path, folder: Path) -> None:
     for file in dict.fromkeys((ENGINE_FILE, engine_file, TOKENIZER_FILE, CARD_FILE)):
         if not (version / file).is_file():
             hint = ""
-            if file not in (ENGINE_FILE, TOKENIZER_FILE, CARD_FILE):
+            if file == PLAN_FILE:
+                hint = f", which {folder.name} is served by here; build one {HOW}"
+            elif file not in (ENGINE_FILE, TOKENIZER_FILE, CARD_FILE):
                 hint = (
                     f", which {folder.name} was tuned to; go back with "
                     f"`sub50 engines tune {folder.name} --reset`"

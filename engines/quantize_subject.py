@@ -74,10 +74,10 @@ def subject_of(asked: Source, folder: Path) -> Subject:
         return _trained(_adapter_spec(path, asked), path.resolve().parent, asked, folder)
     if (path / CONFIG_FILE).is_file():
         name = asked.name or path.resolve().name
-        return _checkpoint(asked.source, name, (), asked.data, folder)
+        return checkpoint_subject(asked.source, name, (), asked.data, folder)
     card = _served_card(asked.repository, asked.source)
     if card is not None and card.imported is not None:
-        return _checkpoint(card.base, card.name, tuple(card.labels), asked.data, folder)
+        return checkpoint_subject(card.base, card.name, tuple(card.labels), asked.data, folder)
     if card is not None:
         raise EngineError(
             f"{asked.source} was trained here; name the folder with its {ADAPTER_FILE}, and the "
@@ -130,9 +130,14 @@ def _trained(spec: ModelSpec, adapters: Path, asked: Source, folder: Path) -> Su
     )
 
 
-def _checkpoint(
+def checkpoint_subject(
     source: str, name: str, labels: tuple[str, ...], data: Path | None, folder: Path
 ) -> Subject:
+    """A checkpoint's folder or id, to be called `name`; its tokenizer is written into `folder`.
+
+    Raises:
+        EngineError: a part of it is missing or not what it should be.
+    """
     checkpoint = read_checkpoint(checkpoint_folder(source), source, labels)
     texts = texts_for(checkpoint.labels, checkpoint.problem_type, data)
     export = export_module()

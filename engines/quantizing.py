@@ -116,7 +116,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """A subject with its linear layers and the ranges of their inputs."""
 
     subject: Subject
@@ -139,7 +139,7 @@ def quantize_engine(asked: Quantize, told: Told = lambda step: None) -> Outcome:
         out = asked.out or RUNS / f"{subject.name}-{choice.name}"
         _require_free(out)
         told("calibrating")
-        ready = _calibrated(subject)
+        ready = calibrated(subject)
         found = {choice.name: _best(ready, choice, told)}
         if asked.compare:
             found |= _others(ready, choice, told)
@@ -149,7 +149,7 @@ def quantize_engine(asked: Quantize, told: Told = lambda step: None) -> Outcome:
         if found[choice.name].findings.verdict.passed:
             told("measuring the engine file")
             card = _made(asked, subject, choice, found[choice.name], work)
-            _put(work, out)
+            put_whole(work, out)
     chosen = found[choice.name]
     return Outcome(
         name=subject.name,
@@ -180,17 +180,22 @@ def _require_free(out: Path) -> None:
         raise EngineError(f"{out} exists and is no engine; name another folder with --out")
 
 
-def _calibrated(subject: Subject) -> _Ready:
+def calibrated(subject: Subject) -> Ready:
+    """Find the linear layers of a subject's graph, and the ranges that its texts give them.
+
+    Raises:
+        EngineError: there is no linear layer.
+    """
     layers = find_layers(subject.reference, max(subject.rows, key=len))
     if not layers:
         raise EngineError(
             f"no linear layers were found in the graph of {subject.name}; nothing would run in INT8"
         )
     ranges = with_shared_ranges(layers, channel_ranges(subject.reference, subject.rows))
-    return _Ready(subject, layers, ranges)
+    return Ready(subject, layers, ranges)
 
 
-def _best(ready: _Ready, choice: Choice, told: Told) -> Quantized:
+def _best(ready: Ready, choice: Choice, told: Told) -> Quantized:
     subject = ready.subject
     return best_engine(
         subject.reference, ready.layers, ready.ranges, subject.judge,
@@ -198,7 +203,7 @@ def _best(ready: _Ready, choice: Choice, told: Told) -> Quantized:
     )  # fmt: skip
 
 
-def _others(ready: _Ready, chosen: Choice, told: Told) -> dict[str, Quantized]:
+def _others(ready: Ready, chosen: Choice, told: Told) -> dict[str, Quantized]:
     """The other schemes, each as it is."""
     found = {}
     for choice in CHOICES.values():
@@ -211,7 +216,7 @@ def _others(ready: _Ready, chosen: Choice, told: Told) -> dict[str, Quantized]:
     return found
 
 
-def _times(ready: _Ready, found: Mapping[str, Quantized]) -> dict[str, dict[str, float]]:
+def _times(ready: Ready, found: Mapping[str, Quantized]) -> dict[str, dict[str, float]]:
     """Median times over that of FP32, by scheme and shape."""
     sessions = {REFERENCE: open_session(ready.subject.reference, threads=1)}
     sessions |= {name: open_session(each.model, threads=1) for name, each in found.items()}
@@ -255,7 +260,7 @@ def _next_version(model: Path) -> int:
     return int(versions[-1].name) + 1 if versions else 1
 
 
-def _put(work: Path, out: Path) -> None:
+def put_whole(work: Path, out: Path) -> None:
     """Copy the finished folder to its place, whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

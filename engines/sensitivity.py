@@ -58,14 +58,16 @@ def best_engine(
     examiner: Judge,
     told: Callable[[str], None],
     scheme: Scheme | None = None,
+    words: bool = True,
 ) -> Quantized:
     """The engine with the fewest layers in FP32 that the gate passes.
 
     Where none passes with half of the layers kept, the last one tried, with its reasons: an
-    engine that is FP32 for the most part is not worth its name.
+    engine that is FP32 for the most part is not worth its name. `words`: whether the table of word
+    embeddings becomes INT8 too.
     """
     told("quantizing")
-    found = attempt(reference, layers, ranges, examiner, scheme=scheme)
+    found = attempt(reference, layers, ranges, examiner, (), scheme, words)
     if found.findings.verdict.passed or not _can_help(found.findings):
         return found
     told("refused by the gate; looking for the layers that INT8 hurts most")
@@ -73,7 +75,8 @@ def best_engine(
     for count in _counts(len(layers) // 2):
         told(f"keeping {count} of {len(layers)} layers in FP32")
         before = found.tried
-        found = attempt(reference, layers, ranges, examiner, tuple(worst[:count]), scheme)
+        kept = tuple(worst[:count])
+        found = attempt(reference, layers, ranges, examiner, kept, scheme, words)
         found = replace(found, tried=(*before, *found.tried))
         if found.findings.verdict.passed:
             break
@@ -105,10 +108,11 @@ def attempt(
     examiner: Judge,
     kept: tuple[Layer, ...] = (),
     scheme: Scheme | None = None,
+    words: bool = True,
 ) -> Quantized:
     """The engine with just these layers in FP32, and what is found of it."""
     names = {layer.name for layer in kept}
-    model = quantize_imported(reference, layers, ranges, names, scheme=scheme)
+    model = quantize_imported(reference, layers, ranges, names, words, scheme)
     findings = examiner.examine(open_session(model))
     return Quantized(model, kept, findings, (Attempt(len(kept), model.ByteSize(), findings),))
 

@@ -100,6 +100,11 @@ def _served(name: str, repository: Path) -> tuple[Path, EngineCard]:
         raise EngineError(str(error)) from error
     except (FileNotFoundError, ValidationError) as error:
         raise EngineError(f"{version} has no card that can be read. {how_to_make(name)}") from error
+    if card.plan is not None:
+        raise EngineError(
+            f"{name} is a TensorRT plan for {card.plan.gpu}; tuning chooses among runtimes for "
+            "engines that are ONNX. Name another folder with --repository"
+        )
     for file in (ENGINE_FILE, TOKENIZER_FILE):
         if not (version / file).is_file():
             raise EngineError(f"no {version / file}. {how_to_make(name, card)}")

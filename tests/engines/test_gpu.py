@@ -56,7 +56,8 @@ def test_who_has_no_gpu_is_not_asked_to_install_anything(monkeypatch: pytest.Mon
     with pytest.raises(GpuNotUsable, match="no NVIDIA GPU"):
         gpu_for_tensorrt()
     found(monkeypatch, L4)
-    with pytest.raises(GpuNotUsable, match="TensorRT is not installed"):
+    told = r"there is NVIDIA L4 with driver 580\.65\.06\. TensorRT is not installed"
+    with pytest.raises(GpuNotUsable, match=told):
         gpu_for_tensorrt()
     monkeypatch.setattr(gpu, "tensorrt_installed", lambda: ("11.4.1", 13))
     assert gpu_for_tensorrt() == L4
