@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from engines.counted import counted
 from engines.errors import EngineError
 
 LARGEST = float(np.finfo(np.float16).max)
@@ -17,7 +18,8 @@ def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph with FP16 wherever it had FP32, but for its outputs, which stay FP32.
 
     What is larger than FP16 can hold becomes its largest number, what is smaller and not zero its
-    smallest: exporters write masks as the largest number of FP32.
+    smallest: exporters write masks as the largest number of FP32. What is rounded to whole numbers,
+    and used for nothing else, stays FP32.
 
     Raises:
         EngineError: an operator has no FP16; says which.
@@ -25,10 +27,12 @@ def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     half = onnx.ModelProto()
     half.CopyFrom(model)
     del half.graph.value_info[:]
-    for tensor in half.graph.initializer:
-        _convert(tensor)
+    whole = counted(half.graph)
+    _keep_constants(half.graph, whole)
     outputs = {value.name for value in half.graph.output}
     for node in half.graph.node:
+        if node.output[0] in whole:
+            continue
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.TENSOR:
                 _convert(attribute.t)
@@ -47,6 +51,28 @@ def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
             "another precision, or export the model with operators that have FP16"
         ) from error
     return half
+
+
+def _keep_constants(graph: onnx.GraphProto, whole: set[str]) -> None:
+    """Convert the constants, but for a copy of each for the nodes that stay FP32."""
+    floats = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT}
+    kept: dict[str, onnx.TensorProto] = {}
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if node.output[0] in whole and name in floats:
+                if name not in kept:
+                    kept[name] = onnx.TensorProto()
+                    kept[name].CopyFrom(floats[name])
+                    kept[name].name = f"{name}.single"
+                node.input[index] = f"{name}.single"
+    used = {name for node in graph.node for name in node.input}
+    for tensor in floats.values():
+        _convert(tensor)
+    left = [
+        tensor for tensor in graph.initializer if tensor.name in used or tensor.name not in kept
+    ]
+    del graph.initializer[:]
+    graph.initializer.extend([*left, *kept.values()])
 
 
 def _convert(tensor: onnx.TensorProto) -> None:
