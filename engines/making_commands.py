@@ -30,6 +30,7 @@ from engines.runtime_options import (
 
 SERVED_BY = {
     Runtime.ONNXRUNTIME: "`sub50 serve`",
+    Runtime.CUDA: "`sub50 serve` on this machine",
     Runtime.TENSORRT: "NVIDIA's Triton and `sub50 api --triton` (docs/tensorrt.md)",
 }
 
@@ -64,8 +65,13 @@ def build(
             return build_plans(names, plans, precision or Precision.FP16, base, data)
         from engines.build import build_engines
 
-        refuse_precision(precision)
-        return build_engines(names or None, repository, base, data, force)
+        refuse_precision(runtime, precision)
+        make = partial(build_engines, names or None, repository, base, data, force)
+        if runtime is Runtime.CUDA:
+            from engines.cuda_made import made_for_cuda
+
+            return made_for_cuda(make, repository, base, data)
+        return make()
 
     cards = carry_out(made)
     if as_json:
@@ -103,7 +109,12 @@ def import_engine(
             chosen = precision or Precision.FP16
             make = partial(import_plan, precision=chosen)
             return run_import(wanted, plan_repository(repository), tracking_uri, make)
-        refuse_precision(precision)
+        refuse_precision(runtime, precision)
+        if runtime is Runtime.CUDA:
+            from engines.cuda_made import made_for_cuda
+
+            imported = partial(run_import, wanted, repository, tracking_uri)
+            return made_for_cuda(lambda: [imported()], repository, data=data)[0]
         return run_import(wanted, repository, tracking_uri)
 
     card = carry_out(made)

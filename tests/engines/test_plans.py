@@ -220,7 +220,7 @@ def test_fp16_is_refused_for_cpus(tmp_path: Path) -> None:
     arguments = ["engines", "build", "topics", "--precision", "fp16"]
     done = CliRunner().invoke(app, [*arguments, "--repository", str(tmp_path)])
     assert done.exit_code == 1
-    assert "--precision fp16 is for GPUs: add --runtime tensorrt" in done.output
+    assert "--precision fp16 is for GPUs: add --runtime cuda or tensorrt" in done.output
 
 
 def real_gpu() -> str:
