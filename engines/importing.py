@@ -31,7 +31,6 @@ from engines.measure import open_session
 from engines.model_config import CONFIG_FILE, untuned_text, write_model_files
 from engines.model_name import require_name
 from engines.plain_graph import require_plain
-from engines.plan_config import require_backend
 from engines.room import full_disk_told
 from engines.sensitivity import Quantized, best_engine
 from engines.simplify import simplified
@@ -66,7 +65,6 @@ def import_checkpoint(asked: Import, repository: Path) -> EngineCard:
             refuses; the repository is then as it was.
     """
     require_free_name(asked.name, repository, asked.force)
-    require_backend(repository / asked.name, is_plan=False)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console) as progress:
