@@ -32,8 +32,11 @@ setup-gpu: $(VENV)/serve.done ## ONNX Runtime for NVIDIA GPUs, in the place of t
 	@$(PIP) uninstall --yes onnxruntime onnxruntime-gpu
 	@$(PIP) install -c constraints.txt --no-deps onnxruntime-gpu
 
+# Those of making engines compute all the time, so two at a time; all others measure time, too.
+TESTED := not train and not image
 test: setup-dev lint ## the tests, with a real Triton
-	$(BIN)/python -m pytest -m "not train and not image" $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest tests/engines -m "$(TESTED)" -n 2 --dist loadfile $(ENGINES_OPTIONS)
+	$(BIN)/python -m pytest --ignore=tests/engines -m "$(TESTED)" $(PYTEST_OPTIONS)
 
 test-train: setup-dev $(VENV)/train.done ## the tests of the training side
 	$(BIN)/python -m pytest -m train -n 2 --dist loadfile $(PYTEST_OPTIONS)

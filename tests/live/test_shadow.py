@@ -22,7 +22,7 @@ from tests.live.test_stack import Stack
 
 pytestmark = pytest.mark.live
 
-SECONDS = 40
+SECONDS = 25
 # The engine is sure that this is positive, and less so than of any golden request.
 BARELY_SURE = "It is as they said."
 # Turns that one around, and no golden request.

@@ -107,7 +107,7 @@ def test_a_server_that_does_not_start_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Its workers are started again and again, so it is waited for to the end.
-    monkeypatch.setattr(servers, "START_SECONDS", 20)
+    monkeypatch.setattr(servers, "START_SECONDS", 10)
     with (
         pytest.raises(PeerError, match=r"(?s)handwritten did not start.*model\.onnx is missing"),
         running(HANDWRITTEN, "--model", str(tmp_path)),

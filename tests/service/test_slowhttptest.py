@@ -54,6 +54,7 @@ def test_others_are_answered_while_it_attacks(
         answer_seconds=2,
         idle_seconds=2,
         slowest_bytes_per_second=100_000,
+        pages_per_second=10_000,  # nobody waits for a turn here
     )
     command = [slowhttptest, *ATTACKS[attack], "-c", str(CONNECTIONS), "-r", str(CONNECTIONS)]
     command += ["-l", str(SECONDS), "-p", "3", "-u", service.url + PATHS[attack]]
