@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import EngineError
-from engines.html_report import inline_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +54,8 @@ def draw_svg(
         FigureCanvasSVG(figure)
         draw(figure)
         figure.savefig(file, format="svg", metadata=UNSAID)
+    from engines.html_report import inline_svg  # it needs jinja2, which `--plot` does not
+
     svg = inline_svg(file.getvalue(), label)
     prefix = re.sub(r"\W+", "-", label)
     # Several drawings stand in one page, and each numbers its parts from 1.
