@@ -61,9 +61,11 @@ def require_backend(folder: Path, is_plan: bool) -> None:
     Its other versions would be left with a configuration that does not fit them.
     """
     path = folder / CONFIG_FILE
-    if not path.is_file() or (read_config(path).backend == TENSORRT) == is_plan:
+    if not path.is_file():
         return
     backend = read_config(path).backend
+    if (backend == TENSORRT) == is_plan:
+        return
     kind = "TensorRT plans" if is_plan else "engines for CPUs"
     raise EngineError(
         f"{folder} is served by {backend}: {kind} of {folder.name} belong in a repository of their "

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import onnx
-
 from core.card import PLAN_FILE, EngineCard, Plan, Timing
 from core.plan import TENSORRT
 from engines.checksums import file_sha256, value_sha256
 from engines.examiner import Findings
 from engines.gpu import Gpu
 from engines.import_record import scheme_notes
-from engines.measure import Engine, open_session
 from engines.plan_graph import SCHEMES
 from engines.plan_shapes import Profile
 from engines.runtime_options import Precision
 from engines.sensitivity import Quantized
-from engines.timing import LEAST_ROUNDS, TIMED_SHAPES, seconds_in_turns
-
-SECONDS_A_SHAPE = 0.6
 
 
 def plan_fields(
@@ -84,25 +77,3 @@ def plan_card(
         "plan": plan,
     }
     return card.model_copy(update=changes)
-
-
-def plan_timings(engine: Engine, reference: onnx.ModelProto, token_ids: int) -> list[Timing]:
-    """Latency of a plan, with the copies to the GPU and back, and of the unquantized graph on one
-    thread of the CPU, run in turns. Tokens are drawn below `token_ids`."""
-    runners = [engine, open_session(reference, threads=1)]
-    found = []
-    for batch, tokens in TIMED_SHAPES:
-        taken = seconds_in_turns(runners, batch, tokens, SECONDS_A_SHAPE, LEAST_ROUNDS, token_ids)
-        p50, p99 = np.quantile(taken[:, 0], [0.5, 0.99])
-        found.append(
-            Timing(
-                batch=batch,
-                tokens=tokens,
-                threads=1,
-                p50_ms=float(p50) * 1e3,
-                p99_ms=float(p99) * 1e3,
-                texts_per_second=batch / float(p50),
-                reference_p50_ms=float(np.median(taken[:, 1])) * 1e3,
-            )
-        )
-    return found

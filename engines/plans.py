@@ -25,15 +25,17 @@ from engines.model_config import CONFIG_FILE, LABELS_FILE, MAX_BATCH_SIZE
 from engines.plain_graph import require_plain
 from engines.plan_config import plan_config_text, require_backend
 from engines.plan_graph import plan_graph
-from engines.plan_record import plan_card, plan_fields, plan_timings
+from engines.plan_record import plan_card, plan_fields
 from engines.plan_shapes import WORKSPACE_BYTES, memory_of, profiles, require_memory
 from engines.quantize_subject import Source, Subject, checkpoint_subject, subject_of
 from engines.quantizing import Told, put_whole
 from engines.room import full_disk_told
 from engines.runtime_options import Precision
 from engines.tensorrt_calls import Build, PlanEngine, build_plan, tensorrt_version
+from engines.timing import timings_of
 from engines.whole_file import whole_file
 
+SECONDS_A_SHAPE = 0.6
 VERSION = "1"
 TIMING_CACHES = CACHE.parent / "tensorrt"
 
@@ -119,7 +121,7 @@ def _write_version(
     engine = PlanEngine(plan, found)
     findings = subject.judge.examine(engine)
     gate.require(subject.name, findings.verdict)
-    timings = plan_timings(engine, subject.reference, subject.token_ids)
+    timings = timings_of(engine, subject.reference, SECONDS_A_SHAPE, subject.token_ids)
     fields = plan_fields(work, gpu, tensorrt, found, engine.memory_bytes)
     card = plan_card(card, fields, precision, graph, findings, timings)
     card = card.model_copy(update={"version": VERSION, "hardware": hardware(gpu)})

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from core.card import Timing
-from engines.measure import feed, open_session
+from engines.measure import Engine, feed, open_session
 
 # Batch and tokens that latency is measured at: one short text, one paragraph, and batches of them.
 TIMED_SHAPES = ((1, 32), (1, 128), (8, 32), (8, 128))
@@ -62,10 +62,20 @@ def timings(
         seconds: how long each shape is measured, at least eight runs.
         token_ids: see `seconds_in_turns`.
     """
-    sessions = [open_session(engine, threads=1), open_session(reference, threads=1)]
+    return timings_of(open_session(engine, threads=1), reference, seconds, token_ids)
+
+
+def timings_of(
+    engine: Engine, reference: onnx.ModelProto, seconds: float = 0.6, token_ids: int = TOKEN_IDS
+) -> list[Timing]:
+    """`timings` of an engine that is open, with one thread, or on a GPU with copies there and back.
+
+    The unquantized graph is run on one thread of the processor.
+    """
+    runners = [engine, open_session(reference, threads=1)]
     result = []
     for batch, tokens in TIMED_SHAPES:
-        taken = seconds_in_turns(sessions, batch, tokens, seconds, LEAST_ROUNDS, token_ids)
+        taken = seconds_in_turns(runners, batch, tokens, seconds, LEAST_ROUNDS, token_ids)
         p50, p99 = np.quantile(taken[:, 0], [0.5, 0.99])
         result.append(
             Timing(

@@ -88,8 +88,8 @@ def on_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Build]:
     monkeypatch.setattr(plans, "build_plan", build_plan)
     monkeypatch.setattr(plans, "PlanEngine", GraphRunner)
     monkeypatch.setattr(plans, "subject_of", tiny_subject)
-    monkeypatch.setattr("engines.plan_record.TIMED_SHAPES", ((1, 8), (2, 16)))
-    monkeypatch.setattr("engines.plan_record.SECONDS_A_SHAPE", 0.0)
+    monkeypatch.setattr("engines.timing.TIMED_SHAPES", ((1, 8), (2, 16)))
+    monkeypatch.setattr("engines.plans.SECONDS_A_SHAPE", 0.0)
     return asked
 
 
