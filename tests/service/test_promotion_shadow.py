@@ -30,6 +30,8 @@ from tests.tiny import card, write_version
 TEXT = "the film is good"
 TEXT_TOKENS = 7
 SECONDS = 2.0
+# Between an answer and the next request: copies are asked of the versions in such moments only.
+PAUSE_SECONDS = 0.01
 COMPARED = 'sub50_shadow_copies_total{model="sentiment",result="compared"}'
 Answers = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -91,6 +93,7 @@ def traffic(service: Service) -> Iterator[list[int]]:
     def ask() -> None:
         while not stop.is_set():
             statuses.append(service.post("/v1/classify", {"input": TEXT}).status_code)
+            time.sleep(PAUSE_SECONDS)
 
     thread = threading.Thread(target=ask)
     thread.start()
