@@ -32,11 +32,13 @@ setup-gpu: $(VENV)/serve.done ## ONNX Runtime for NVIDIA GPUs, in the place of t
 	@$(PIP) uninstall --yes onnxruntime onnxruntime-gpu
 	@$(PIP) install -c constraints.txt --no-deps onnxruntime-gpu
 
-# Those of making engines compute all the time, so two at a time; all others measure time, too.
+# What runs a real Triton or measures a load needs the machine to itself; all else goes by two.
 TESTED := not train and not image
+LOADED := tests/live tests/loadtest
 test: setup-dev lint ## the tests, with a real Triton
-	$(BIN)/python -m pytest tests/engines -m "$(TESTED)" -n 2 --dist loadfile $(ENGINES_OPTIONS)
-	$(BIN)/python -m pytest --ignore=tests/engines -m "$(TESTED)" $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest $(LOADED:%=--ignore=%) -m "$(TESTED)" -n 2 --dist loadfile \
+	  $(UNLOADED_OPTIONS)
+	$(BIN)/python -m pytest $(LOADED) -m "$(TESTED)" $(PYTEST_OPTIONS)
 
 test-train: setup-dev $(VENV)/train.done ## the tests of the training side
 	$(BIN)/python -m pytest -m train -n 2 --dist loadfile $(PYTEST_OPTIONS)

@@ -10,8 +10,10 @@ import pytest
 
 # Nobody sends a service of the tests anything when it is told to end; tests of that set their own.
 os.environ["SUB50_DRAIN_SECONDS"] = "0"
-# What nohup leaves to everything below it; tests close terminals, and look what comes of it.
+# What nohup, and a shell with `&`, leave to everything below them; tests close terminals and
+# interrupt what they started, and look what comes of it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # `make fuzz` gives every property many more inputs than a test needs.
 if examples := os.environ.get("FUZZ_EXAMPLES"):
     hypothesis.settings.register_profile("fuzz", max_examples=int(examples), deadline=None)

@@ -154,9 +154,12 @@ def test_texts_of_mixed_length_are_batched(stack: Stack) -> None:
     before = executions(metrics_url, "sentiment")
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(lambda text: stack.post("/v1/classify", {"input": text}), texts))
-    after = executions(metrics_url, "sentiment")
+    deadline = time.monotonic() + 5  # Triton counts after it has answered
+    while (after := executions(metrics_url, "sentiment"))[0] < before[0] + len(texts):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     inferences, runs = (b - a for a, b in zip(before, after, strict=True))
-    assert 300 <= inferences <= 304  # one look of the service at whether the model lives
+    assert inferences <= 304  # one look of the service at whether the model lives
     assert inferences / runs > 1.5
 
 
