@@ -26,11 +26,14 @@ from engines.checkpoint_weights import (
 )
 from engines.checksums import file_sha256
 from engines.errors import CheckpointError
+from engines.sentencepiece_model import (
+    SentencePieceModel,
+    require_convertible,
+    sentencepiece_model,
+)
 
 # What tokenizers without a tokenizer.json are made of.
 VOCABULARY_FILES = ("vocab.txt", "vocab.json")
-# Reading these needs sentencepiece, which does not get on with PyTorch in one process.
-SENTENCEPIECE_FILES = ("sentencepiece.bpe.model", "spiece.model", "spm.model")
 ARCHITECTURES = {
     "AlbertForSequenceClassification": "albert",
     "BertForSequenceClassification": "bert",
@@ -54,7 +57,7 @@ class Checkpoint:
 
     `source` is what the user named; `max_tokens` the longest text that it is served with;
     `vocabulary` the words of its embedding table; `files` their SHA-256 by name; `notes` say
-    what was assumed.
+    what was assumed; `sentencepiece` is what tokenizer.json has to be made from, if from that.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class Checkpoint:
     vocabulary: int
     files: dict[str, str]
     notes: tuple[str, ...] = ()
+    sentencepiece: SentencePieceModel | None = None
 
     @property
     def has_tokenizer_file(self) -> bool:
@@ -94,7 +98,9 @@ def read_checkpoint(
     outputs = head_outputs(shapes, folder)
     problem_type = problem_type_of(config, outputs, folder)
     names, notes = labels_of(config, outputs, problem_type, tuple(labels), folder)
-    _require_tokenizer(folder)
+    pieces = sentencepiece_model(folder, config["model_type"])
+    if pieces is None:
+        _require_tokenizer(folder, config["model_type"])
     vocabulary = _integer(config, "vocab_size", folder)
     if (folder / TOKENIZER_FILE).is_file():
         check_tokenizer(folder / TOKENIZER_FILE, vocabulary)
@@ -106,8 +112,9 @@ def read_checkpoint(
         problem_type=problem_type,
         max_tokens=_max_tokens(config, folder),
         vocabulary=vocabulary,
-        files={path.name: file_sha256(path) for path in _hashed(folder, weights)},
-        notes=notes,
+        files={path.name: file_sha256(path) for path in _hashed(folder, weights, pieces)},
+        notes=notes if pieces is None else (*notes, pieces.note),
+        sentencepiece=pieces,
     )
 
 
@@ -222,21 +229,16 @@ def _max_tokens(config: dict[str, Any], folder: Path) -> int:
     return fitting[-1]
 
 
-def _require_tokenizer(folder: Path) -> None:
+def _require_tokenizer(folder: Path, model_type: str) -> None:
     if not any((folder / name).is_file() for name in (TOKENIZER_FILE, *VOCABULARY_FILES)):
-        for name in SENTENCEPIECE_FILES:
-            if (folder / name).is_file():
-                raise CheckpointError(
-                    f"the tokenizer in {folder} is a SentencePiece model alone, {name}; save it "
-                    f"as {TOKENIZER_FILE} first: where sentencepiece is installed, transformers' "
-                    "AutoTokenizer.from_pretrained and save_pretrained do that"
-                )
+        require_convertible(folder, model_type)
         raise CheckpointError(
             f"no tokenizer in {folder}: neither {TOKENIZER_FILE} nor a vocabulary; save the "
             "tokenizer into the same folder with save_pretrained"
         )
 
 
-def _hashed(folder: Path, weights: list[Path]) -> list[Path]:
+def _hashed(folder: Path, weights: list[Path], pieces: SentencePieceModel | None) -> list[Path]:
     names = (CONFIG_FILE, TOKENIZER_FILE, *VOCABULARY_FILES, "merges.txt", INDEX_FILE)
-    return [*weights, *(folder / name for name in names if (folder / name).is_file())]
+    there = (folder / name for name in names if (folder / name).is_file())
+    return [*weights, *there, *(pieces.files if pieces else ())]

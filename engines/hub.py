@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from engines.checkpoint import SENTENCEPIECE_FILES, VOCABULARY_FILES
+from engines.checkpoint import VOCABULARY_FILES
 from engines.errors import CheckpointError
+from engines.sentencepiece_model import READERS
 
 # Weights as safetensors, JSON, and vocabularies: never pickles, never code.
-ALLOWED = ("*.safetensors", "*.json", *VOCABULARY_FILES, *SENTENCEPIECE_FILES, "merges.txt")
+ALLOWED = ("*.safetensors", "*.json", *VOCABULARY_FILES, *READERS.values(), "merges.txt")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 

@@ -33,6 +33,7 @@ from engines.model_name import require_name
 from engines.plain_graph import require_plain
 from engines.room import full_disk_told
 from engines.sensitivity import Quantized, best_engine
+from engines.sentencepiece_convert import write_converted_tokenizer
 from engines.simplify import simplified
 
 VERSION = "1"
@@ -179,6 +180,8 @@ def written_tokenizer(export: ModuleType, checkpoint: Checkpoint, path: Path) ->
     """Write the checkpoint's tokenizer to `path` as serving reads it."""
     if checkpoint.has_tokenizer_file:
         shutil.copyfile(checkpoint.folder / TOKENIZER_FILE, path)
+    elif checkpoint.sentencepiece is not None:
+        write_converted_tokenizer(checkpoint, checkpoint.sentencepiece, path)
     else:
         export.write_tokenizer(checkpoint, path)
     return TextTokenizer(path, checkpoint.max_tokens)

@@ -72,6 +72,7 @@ def test_serving_never_needs_the_training_side() -> None:
         "engines/profile_training.py",
         "engines/training_state.py",
         "engines/export.py",
+        "engines/sentencepiece_reader.py",
         "engines/student.py",
         "engines/student_trainer.py",
     )

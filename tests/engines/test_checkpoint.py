@@ -240,7 +240,7 @@ def test_a_tokenizer_that_is_missing_broken_or_of_another_kind(tmp_path: Path) -
     with pytest.raises(CheckpointError, match="no tokenizer in"):
         read_checkpoint(folder)
     (folder / "spm.model").write_bytes(b"pieces")
-    with pytest.raises(CheckpointError, match=r"SentencePiece model alone, spm\.model; save it as"):
+    with pytest.raises(CheckpointError, match=r"SentencePiece model alone, spm\.model, of a bert"):
         read_checkpoint(folder)
     (folder / "vocab.txt").write_text("[PAD]\n")
     assert not read_checkpoint(folder).has_tokenizer_file

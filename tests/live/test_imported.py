@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +20,18 @@ from tests.live.test_stack import ROOT, SUB50, Stack
 pytest.importorskip("torch", reason="the training side is not installed; run `make setup-train`")
 pytestmark = [pytest.mark.live, pytest.mark.train]
 
+SENTENCEPIECE = ROOT / "tests/engines/sentencepiece_models/sentencepiece.bpe.model"
 TEXTS = ["the good film", "a bad contract, and a term of 7 good letters."]
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two imported models: one that chooses a label, one that gives a value."""
+    """Two imported models: one that chooses a label, whose tokenizer is a SentencePiece model, and
+    one that gives a value."""
     folder = tmp_path_factory.mktemp("imported")
-    write_checkpoint(folder / "labels", "RobertaForSequenceClassification")
+    write_checkpoint(folder / "labels", "XLMRobertaForSequenceClassification", vocab_size=141)
+    (folder / "labels" / TOKENIZER_FILE).unlink()
+    shutil.copyfile(SENTENCEPIECE, folder / "labels" / SENTENCEPIECE.name)
     write_checkpoint(folder / "value", "ModernBertForSequenceClassification", ("stars",))
     for name in ("labels", "value"):
         command = [SUB50, "engines", "import", folder / name, "--name", name, "--json"]
@@ -77,5 +82,7 @@ def test_a_label_and_a_value(stack: Stack) -> None:
 
 def test_the_card_says_where_it_came_from(stack: Stack) -> None:
     card = json.loads(stack.get("/v1/models/labels"))
-    assert card["imported"]["architecture"] == "RobertaForSequenceClassification"
+    assert card["imported"]["architecture"] == "XLMRobertaForSequenceClassification"
+    (note,) = card["imported"]["notes"]
+    assert note.startswith(f"{TOKENIZER_FILE} is made from {SENTENCEPIECE.name} (SHA-256 ")
     assert card["gate"]["passed"]
