@@ -31,6 +31,7 @@ from engines.sentencepiece_model import (
     require_convertible,
     sentencepiece_model,
 )
+from engines.tokenizer_characters import TABLE, is_sound
 
 # What tokenizers without a tokenizer.json are made of.
 VOCABULARY_FILES = ("vocab.txt", "vocab.json")
@@ -159,6 +160,11 @@ def check_tokenizer(path: Path, vocabulary: int) -> None:
         raise CheckpointError(
             f"{path} puts {special} special tokens around a text; the encoders served here need "
             "one before and one after it, see its post_processor"
+        )
+    if TABLE in path.read_bytes() and not is_sound(tokenizer):
+        raise CheckpointError(
+            f"{path}: its table of characters (precompiled_charsmap) points outside itself; copy "
+            "or download it again"
         )
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
     if largest >= vocabulary:

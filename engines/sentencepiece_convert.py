@@ -46,12 +46,14 @@ def write_converted_tokenizer(
         for file in model.files:
             shutil.copyfile(file, work / file.name)
         _convert(model, work, checkpoint.vocabulary)
-        # The message of a tokenizer that does not suit names the file that the user has.
+        made = work / TOKENIZER_FILE
         try:
-            check_tokenizer(work / TOKENIZER_FILE, checkpoint.vocabulary)
+            check_tokenizer(made, checkpoint.vocabulary)
         except CheckpointError as error:
-            raise CheckpointError(f"{TOKENIZER_FILE} made from {model.path}: {error}") from error
-        shutil.copyfile(work / TOKENIZER_FILE, target)
+            # The user has another file than the one that the check names.
+            theirs = f"{TOKENIZER_FILE} made from {model.path}"
+            raise CheckpointError(str(error).replace(str(made), theirs)) from error
+        shutil.copyfile(made, target)
 
 
 def _convert(model: SentencePieceModel, work: Path, vocabulary: int) -> None:

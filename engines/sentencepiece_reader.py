@@ -36,8 +36,6 @@ USUAL_NORMALIZING = ("add_dummy_prefix", "remove_extra_whitespaces", "escape_whi
 # The converter of XLM-RoBERTa puts four pieces of its own in the place of these.
 FIRST_PIECES = {"XLMRobertaTokenizer": ["<unk>", "<s>", "</s>"]}
 NOT_WHOLE = "it is no SentencePiece model, or cut short; copy or download it again"
-# Every character but surrogates, which UTF-8 does not have.
-CHARACTERS = (range(0xD800), range(0xE000, 0x110000))
 
 
 class Original:
@@ -82,9 +80,7 @@ def convert(model: Path, reader: str, vocabulary: int) -> Tokenizer:
     }
     mended = _mended(converter.converted(), reader)
     (model.parent / TOKENIZER_FILE).write_text(mended, encoding="utf-8")
-    tokenizer = _with_special_tokens(model.parent, defaults)
-    _require_sound_characters(tokenizer)
-    return tokenizer
+    return _with_special_tokens(model.parent, defaults)
 
 
 def _flags(folder: Path, defaults: dict[str, Any]) -> dict[str, bool]:
@@ -136,21 +132,6 @@ def _require_usual(proto: Any, reader: str, vocabulary: int) -> None:
     first = FIRST_PIECES.get(reader)
     if first and names[: len(first)] != first:
         raise CheckpointError(f"its first pieces are not {', '.join(first)}, as {reader} expects")
-
-
-def _require_sound_characters(tokenizer: Tokenizer) -> None:
-    """Raise CheckpointError where the table of characters is hostile: the library panics when it
-    meets one of them, which must not be while serving."""
-    try:
-        tokenizer.normalizer.normalize_str(
-            "".join(chr(code) for part in CHARACTERS for code in part)
-        )
-    except BaseException as error:  # a panic is no Exception, and its class has no module
-        if type(error).__name__ != "PanicException":
-            raise
-        raise CheckpointError(
-            "its table of characters points outside itself; copy or download it again"
-        ) from error
 
 
 def _mended(converted: Tokenizer, reader: str) -> str:
