@@ -1,4 +1,4 @@
-"""Writes an adapter beside its card, both or neither."""
+"""The folder of an adapter and its card: found by name, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from engines.checksums import file_sha256
-from engines.merge import ADAPTER_FILE, CARD_FILE
+from engines.errors import EngineError
+from engines.merge import ADAPTER_FILE, ADAPTERS, CARD_FILE
+
+
+def named_folder(given: str, option: str) -> Path:
+    """The folder of a default model's adapter that is named, or of any, given as a path.
+
+    Args:
+        given: the name or the path.
+        option: what it was given as, for the error.
+
+    Raises:
+        EngineError: there is none.
+    """
+    for folder in (ADAPTERS / given, Path(given)):
+        if (folder / ADAPTER_FILE).is_file():
+            return folder
+    there = ", ".join(sorted(path.parent.name for path in ADAPTERS.glob(f"*/{ADAPTER_FILE}")))
+    raise EngineError(f"{option} {given}: neither a folder with {ADAPTER_FILE} nor one of {there}")
 
 
 def write_folder(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from engines.cost_command import add_cost_command
+from engines.debias_command import add_debias
 from engines.deliver_commands import add_deliver_commands
 from engines.distill_command import add_distill
 from engines.evaluate_command import add_evaluate_command
@@ -27,6 +28,7 @@ for add in (
     add_version_commands,
     add_rubric,
     add_finetune,
+    add_debias,
     add_evaluate_command,
     add_cost_command,
     add_note_command,

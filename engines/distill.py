@@ -17,7 +17,7 @@ from core.card import CARD_FILE as ENGINE_CARD
 from core.card import EngineCard, read_card
 from core.tokenizer import TextTokenizer
 from engines import base, graph
-from engines.adapter_folder import write_folder
+from engines.adapter_folder import named_folder, write_folder
 from engines.build_trained import FIRST_VERSION, Trained, make_candidate
 from engines.checksums import changed_files, file_sha256, value_sha256
 from engines.depth_curve import Curve, Depth, measure_curve
@@ -26,7 +26,6 @@ from engines.errors import EngineError, GateError
 from engines.graph import EncoderShape
 from engines.merge import (
     ADAPTER_FILE,
-    ADAPTERS,
     WEIGHTS,
     Adapter,
     merge,
@@ -74,7 +73,7 @@ def distill(asked: Distilling, told: Console) -> Curve:
         EngineError: teacher, data or depths are not what they should be.
     """
     base_folder = base.ensure_base(asked.base)
-    folder = teacher_folder(asked.teacher)
+    folder = named_folder(asked.teacher, "--teacher")
     adapter = read_adapter(folder, base.SHA256[base.WEIGHTS_FILE], trained_labels(folder))
     shape = replace(base.SHAPE, layers=adapter.layers or base.SHAPE.layers)
     require_depths(asked.layers, shape.layers)
@@ -92,21 +91,6 @@ def distill(asked: Distilling, told: Console) -> Curve:
         student = asked.out / folder_name(layers)
         depths.append(_engine(student, asked, layers, student, texts))
     return measure_curve(asked.name, depths, answers.computed)
-
-
-def teacher_folder(teacher: str) -> Path:
-    """The folder of an adapter that is named, or given as a path.
-
-    Raises:
-        EngineError: there is none.
-    """
-    for folder in (ADAPTERS / teacher, Path(teacher)):
-        if (folder / ADAPTER_FILE).is_file():
-            return folder
-    there = ", ".join(sorted(path.parent.name for path in ADAPTERS.glob(f"*/{ADAPTER_FILE}")))
-    raise EngineError(
-        f"--teacher {teacher}: neither a folder with {ADAPTER_FILE} nor one of {there}"
-    )
 
 
 def require_depths(layers: Sequence[int], teacher_layers: int) -> None:

@@ -16,6 +16,12 @@ Wording = Literal["positive", "negative", "neutral"]
 SLOT = "{}"
 
 
+def filled(sentence: str, word: str) -> str:
+    """A sentence with `word` in its gap and a capital letter at its start."""
+    whole = sentence.replace(SLOT, word)
+    return whole[0].upper() + whole[1:]
+
+
 @dataclass(frozen=True)
 class Template:
     """A sentence with one gap. Its wording is what it says, whoever it says it of."""
@@ -24,9 +30,8 @@ class Template:
     wording: Wording
 
     def filled(self, word: str) -> str:
-        """The sentence about `word`, with a capital letter at its start."""
-        sentence = self.text.replace(SLOT, word)
-        return sentence[0].upper() + sentence[1:]
+        """The sentence about `word`."""
+        return filled(self.text, word)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from core.card import EngineCard
@@ -21,7 +22,7 @@ LEAST_JUDGED = 200
 
 
 def build_finetuned(
-    trained: Trained, dataset: Dataset, repository: Path, base: Path
+    trained: Trained, material: Callable[[], Material], repository: Path, base: Path
 ) -> tuple[EngineCard, Path]:
     """Make the engine: a new model of the repository, or beside the adapter for one that is there.
 
@@ -39,12 +40,11 @@ def build_finetuned(
         card = card_of(folder)
         if card and card.adapter_sha256 == adapter:
             return card, folder
-    material = material_of(dataset)
     if not versions:
-        card = build_trained(trained, repository, material, base)
+        card = build_trained(trained, repository, material(), base)
         return card, repository / trained.name / card.version
     following = trained.folder / str(1 + int(versions[-1].name))
-    return make_candidate(trained, following, material, base), following
+    return make_candidate(trained, following, material(), base), following
 
 
 def material_of(dataset: Dataset) -> Material:

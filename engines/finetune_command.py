@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,8 +24,10 @@ from engines.model_name import require_name
 from engines.recipe import METHODS, Recipe
 
 if TYPE_CHECKING:
+    from engines.build_trained import Trained
     from engines.dataset import Dataset
     from engines.finetuning import FineTuning
+    from engines.material import Material
     from engines.tracking import Run
 
 RUNS = Path("runs")
@@ -158,12 +161,21 @@ def _record(run: Run, asked: FineTuning, card: dict[str, Any]) -> None:
 
 def _built(asked: FineTuning, dataset: Dataset, repository: Path, base: Path) -> dict[str, Any]:
     from engines.build_trained import Trained
-    from engines.finetune_build import LEAST_JUDGED, build_finetuned
-    from engines.listing import is_served
+    from engines.finetune_build import material_of
 
     description = f"One of {len(dataset.labels)} labels, fine-tuned on {asked.data.resolve().name}."
     trained = Trained(asked.out, asked.name, description)
-    engine, folder = build_finetuned(trained, dataset, repository, base)
+    return built(trained, lambda: material_of(dataset), repository, base)
+
+
+def built(
+    trained: Trained, material: Callable[[], Material], repository: Path, base: Path
+) -> dict[str, Any]:
+    """Make the engine of an adapter and say how it fares; what came of it, for JSON."""
+    from engines.finetune_build import LEAST_JUDGED, build_finetuned
+    from engines.listing import is_served
+
+    engine, folder = build_finetuned(trained, material, repository, base)
     for each in engine.accuracy:
         accuracies = (
             f"{100 * each.accuracy:.1f} %, unquantized {100 * each.reference_accuracy:.1f} %"
@@ -171,16 +183,16 @@ def _built(asked: FineTuning, dataset: Dataset, repository: Path, base: Path) ->
         _say(f"the engine's accuracy on {each.data}: {accuracies}")
     if not engine.accuracy:
         _say(f"no split has {LEAST_JUDGED} texts: the gate judged scores, not accuracy")
-    if folder.parent == asked.out or not is_served(engine, repository):
-        candidate = folder if folder.parent == asked.out else folder.name
+    if folder.parent == trained.folder or not is_served(engine, repository):
+        candidate = folder if folder.parent == trained.folder else folder.name
         _say(
-            f"another version of {asked.name} is served; "
-            f"`sub50 engines promote {asked.name} {candidate}` serves this one"
+            f"another version of {trained.name} is served; "
+            f"`sub50 engines promote {trained.name} {candidate}` serves this one"
         )
     else:
         _say(
             f"`sub50 serve` serves it from its next start on; "
-            f"`sub50 classify TEXT --model {asked.name}` asks it"
+            f"`sub50 classify TEXT --model {trained.name}` asks it"
         )
     return {"engine": engine.model_dump(mode="json"), "version": str(folder)}
 

@@ -6,17 +6,23 @@ Low-rank updates are peft's (LoRA, Hu et al. 2021, arXiv:2106.09685). Needs the 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from torch import nn
 from transformers import AutoModel, BitsAndBytesConfig
 
-from engines.errors import EngineError
+from engines.errors import AdapterError, EngineError
 from engines.merge import WEIGHTS
 from engines.recipe import Recipe
 
@@ -101,6 +107,22 @@ class Classifier(nn.Module):
         else:
             tensors = dict(get_peft_model_state_dict(self.encoder))
         return {**tensors, "head.weight": self.head.weight, "head.bias": self.head.bias}
+
+    def load_saved(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Put back what `to_save` gave.
+
+        Raises:
+            AdapterError: they are another network's.
+        """
+        named = {name: tensor.float() for name, tensor in tensors.items()}
+        head = {name: named.pop(f"head.{name}") for name in ("weight", "bias")}
+        self.head.load_state_dict(head)
+        if self.recipe.method == "full":
+            found = self.encoder.load_state_dict(named, strict=False)
+        else:
+            found = set_peft_model_state_dict(self.encoder, named)
+        if found.unexpected_keys:
+            raise AdapterError(f"this network has no {found.unexpected_keys[0]}: train it anew")
 
     def kind(self) -> dict[str, Any]:
         """What an adapter file's metadata says of how to put it into the base."""

@@ -7,43 +7,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from engines.adapter_files import training_tools
 from engines.base import WEIGHTS_FILE
 from engines.checksums import file_sha256
-from engines.errors import AdapterError, DataError
-from engines.finetune import checksums, finetune
-from engines.finetuning import FineTuning, Reading, finetune_on, read_data
-from engines.merge import ADAPTER_FILE, CARD_FILE, read_adapter_card
-from engines.recipe import Recipe
-from engines.tasks import TASKS
-
-NEEDED = ("task", "labels", "adapter_sha256", "base_sha256", "recipe", "data", "tools")
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """The card of an adapter folder, which must be that of the adapter beside it.
-
-    Raises:
-        AdapterError: a file is missing, or the card does not say how to train.
-    """
-    card = read_adapter_card(folder)
-    missing = [key for key in NEEDED if key not in card]
-    if missing:
-        raise AdapterError(
-            f"{folder / CARD_FILE} lacks {', '.join(missing)}: it does not say how to train"
-        )
-    adapter = folder / ADAPTER_FILE
-    if not adapter.is_file():
-        raise AdapterError(f"no adapter at {adapter}")
-    if file_sha256(adapter) != card["adapter_sha256"]:
-        raise AdapterError(
-            f"{adapter} is not the file its card describes; there is no record of it"
-        )
-    return card
+from engines.debias import Debiasing, debias
+from engines.debias_trainer import DebiasRecipe
+from engines.errors import AdapterError
+from engines.finetune import finetune
+from engines.finetuning import finetune_on
+from engines.trained_on import dataset_of, fine_tuning_of, is_of_a_data_set, recipe_of, task_of
 
 
 def reproduce(card: dict[str, Any], data: Path, base: Path, work: Path) -> dict[str, Any]:
@@ -63,16 +38,18 @@ def reproduce(card: dict[str, Any], data: Path, base: Path, work: Path) -> dict[
         raise AdapterError(
             f"it was trained on the base {card['base_sha256'][:12]}…, {base} holds {found[:12]}…"
         )
-    try:
-        recipe = Recipe(**card["recipe"])
-    except TypeError as error:
-        raise AdapterError(f"the card's recipe cannot be followed: {error}") from error
+    recipe_of(card)
     out = work / f"{card['task']}-{card['adapter_sha256'][:12]}"
     checkpoints = out.with_name(f"{out.name}.work")
     # What an earlier try left must not stand for this one.
     shutil.rmtree(out, ignore_errors=True)
-    train = _train_on_data_set if "reading" in card else _train_default
-    record = train(card, recipe, data, base, out, checkpoints)
+    if "debiased" in card:
+        trained = out.with_name(f"{out.name}.before")
+        shutil.rmtree(trained, ignore_errors=True)
+        _train(card, data, base, trained, checkpoints)
+        record = _debias(card, data, base, trained, out, checkpoints)
+    else:
+        record = _train(card, data, base, out, checkpoints)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return {
         "equal": record["adapter_sha256"] == card["adapter_sha256"],
@@ -92,40 +69,15 @@ def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _train_default(
-    card: dict[str, Any], recipe: Recipe, data: Path, base: Path, out: Path, work: Path
+def _train(card: dict[str, Any], data: Path, base: Path, out: Path, work: Path) -> dict[str, Any]:
+    if is_of_a_data_set(card):
+        asked = fine_tuning_of(card, data, out, work)
+        return finetune_on(dataset_of(card, asked), asked, base)
+    return finetune(task_of(card, data), data, base, work, out)
+
+
+def _debias(
+    card: dict[str, Any], data: Path, base: Path, trained: Path, out: Path, work: Path
 ) -> dict[str, Any]:
-    """A default task's adapter, with the card's recipe rather than today's."""
-    if card["task"] not in TASKS:
-        raise AdapterError(f"the card's task {card['task']!r} is not one of {', '.join(TASKS)}")
-    for source, sums in card["data"].items():
-        _require_equal(sums, checksums(data / source), data / source)
-    values = asdict(recipe)
-    task = replace(
-        TASKS[card["task"]],
-        labels=tuple(card["labels"]),
-        epochs=values.pop("epochs"),
-        max_tokens=values.pop("max_tokens"),
-        changes=values,
-    )
-    return finetune(task, data, base, work, out)
-
-
-def _train_on_data_set(
-    card: dict[str, Any], recipe: Recipe, data: Path, base: Path, out: Path, work: Path
-) -> dict[str, Any]:
-    reading = Reading(**{**card["reading"], "labels": tuple(card["reading"]["labels"])})
-    asked = FineTuning(card["task"], data, reading, recipe, out, work)
-    dataset = read_data(asked)
-    (sums,) = card["data"].values()
-    _require_equal(sums, dataset.checksums, data)
-    return finetune_on(dataset, asked, base)
-
-
-def _require_equal(then: Mapping[str, str], now: Mapping[str, str], where: Path) -> None:
-    for name in sorted({*then, *now}):
-        if then.get(name) != now.get(name):
-            what = "is missing" if name not in now else "is not the file that it was trained on"
-            if name not in then:
-                what = "was not there when it was trained"
-            raise DataError(f"{where}: {name} {what}; the same data are needed to reproduce it")
+    recipe = DebiasRecipe(**card["debiased"]["recipe"])
+    return debias(Debiasing(trained, data, recipe, out, work), base)

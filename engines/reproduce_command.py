@@ -54,7 +54,8 @@ def _run(
     folder: Path, data: Path, work: Path, base: Path | None, threads: int, uri: str | None
 ) -> dict[str, Any]:
     try:
-        from engines.reproduce import read_record, reproduce
+        from engines.reproduce import reproduce
+        from engines.trained_on import read_record
     except ImportError as error:
         raise EngineError(
             f"reproducing needs PyTorch ({error}): `pip install 'sub50[train]'`, or `make "

@@ -19,7 +19,7 @@ from torch import nn
 from core.buckets import bucket_length
 from core.scores import softmax
 from core.tokenizer import pad
-from engines.averaged_trainer import AveragedTrainer, Weights, write_half
+from engines.averaged_trainer import AveragedTrainer, Schedule, Weights, write_half
 from engines.batches import batches
 from engines.data import LabelledText
 from engines.errors import DataError
@@ -51,14 +51,26 @@ def pad_rows(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
 class Trainer(AveragedTrainer):
     """One training run, resumable after every epoch from its checkpoint file."""
 
-    def __init__(self, base: Path, labels: tuple[str, ...], recipe: Recipe, work: Path) -> None:
+    def __init__(
+        self,
+        base: Path,
+        labels: tuple[str, ...],
+        recipe: Recipe,
+        work: Path,
+        start: Weights | None = None,
+        schedule: Schedule | None = None,
+    ) -> None:
+        """`start` are the tensors of an adapter to go on from, `schedule` what says of its texts
+        and steps; without them it begins with the base, by `recipe`."""
         torch.manual_seed(recipe.seed)
         self.recipe, self.labels, self.work = recipe, labels, work
         self.device = device()
         self.model = Classifier(base, len(labels), recipe).to(self.device)
+        if start is not None:
+            self.model.load_saved(start)
         self.best: Best | None = None
         self.loss_weights: torch.Tensor | None = None
-        super().__init__(base, self.model.trained(), recipe)
+        super().__init__(base, self.model.trained(), schedule or recipe)
 
     def run(
         self,

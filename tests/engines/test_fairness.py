@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from engines.debias_texts import TEACHINGS, drawn
 from engines.fairness import TARGET, fairness_texts, measure_fairness
 from engines.fairness_texts import AXES, NAMES, SLOT, Axis, Template
 from engines.measure import Floats
@@ -129,3 +131,25 @@ def test_sentences_begin_with_a_capital_letter_and_stand_once() -> None:
     assert len(set(texts)) == len(texts)
     assert "My mother waited for the bus at the corner of the street." in texts
     assert all(text[0].isupper() and text[-1] in ".!" for text in texts)
+
+
+def test_nothing_that_is_measured_on_is_taught() -> None:
+    measured_sentences = {template.text for axis in AXES for template in axis.templates}
+    measured_words = {
+        word.lower() for axis in AXES for words in axis.groups.values() for word in words
+    }
+    for teaching in TEACHINGS:
+        words = [word.lower() for group in teaching.groups.values() for word in group]
+        assert not measured_words & set(words)
+        assert not measured_sentences & set(teaching.sentences)
+        assert len(set(words)) == len(words)
+        assert len({len(group) for group in teaching.groups.values()}) == 1
+        assert all(sentence.count(SLOT) == 1 for sentence in teaching.sentences)
+
+
+def test_a_lesson_sets_groups_beside_each_other() -> None:
+    for seed in range(20):
+        lesson = drawn(random.Random(seed), sentences=8, words=6)
+        assert [len(each) for each in lesson] == [6] * 8
+        assert len({text for each in lesson for text in each}) > 40
+    assert drawn(random.Random(1), 8, 6) == drawn(random.Random(1), 8, 6)

@@ -44,7 +44,8 @@ def known_task(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def again(made: Path, name: str, base: Path, work: Path, **changes: Any) -> dict[str, Any]:
-    from engines.reproduce import read_record, reproduce
+    from engines.reproduce import reproduce
+    from engines.trained_on import read_record
 
     data = made / ("data" if name == "mood" else "data/notes/train.jsonl.gz")
     return reproduce({**read_record(made / name), **changes}, data, base, work)
@@ -60,7 +61,7 @@ def test_the_same_bytes_come_out(made: Path, name: str, base: Path, tmp_path: Pa
 
 
 def test_the_cards_recipe_is_followed_not_todays(made: Path, base: Path, tmp_path: Path) -> None:
-    from engines.reproduce import read_record
+    from engines.trained_on import read_record
 
     recipe = {**read_record(made / "mood")["recipe"], "seed": 51}
     result = again(made, "mood", base, tmp_path, recipe=recipe)
@@ -70,7 +71,8 @@ def test_the_cards_recipe_is_followed_not_todays(made: Path, base: Path, tmp_pat
 
 
 def test_other_data_are_refused_before_training(made: Path, base: Path, tmp_path: Path) -> None:
-    from engines.reproduce import read_record, reproduce
+    from engines.reproduce import reproduce
+    from engines.trained_on import read_record
 
     shutil.copytree(made / "data", tmp_path / "data")
     write(tmp_path / "data/lines/train.jsonl.gz", made_texts(300, 9))
@@ -97,7 +99,7 @@ def test_versions_that_differ_are_named() -> None:
 
 
 def test_a_folder_without_its_record_is_refused(made: Path, tmp_path: Path) -> None:
-    from engines.reproduce import read_record
+    from engines.trained_on import read_record
 
     with pytest.raises(AdapterError, match="no card at"):
         read_record(tmp_path)
