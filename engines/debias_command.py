@@ -38,11 +38,11 @@ def debias_adapter(
         str, typer.Argument(help="Folder of adapter and card, or a default model's name.")
     ],
     data: Annotated[Path, typer.Option(help="The data that it was trained on.")],
-    steps: Annotated[int, typer.Option(min=1, help="About a second each on one core.")] = 500,
-    learning_rate: Annotated[float, typer.Option(min=1e-7, help="At its height.")] = 3e-4,
+    steps: Annotated[int, typer.Option(min=1, help="About a second each on two cores.")] = 500,
+    learning_rate: Annotated[float, typer.Option(min=1e-7, help="At its height.")] = 2e-4,
     even_weight: Annotated[
         float, typer.Option(min=0, help="How much answering alike counts beside keeping answers.")
-    ] = 10.0,
+    ] = 5.0,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal adapters.")] = 50,
     threads: Threads = 0,
     out: Annotated[

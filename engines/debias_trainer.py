@@ -42,14 +42,14 @@ class DebiasRecipe:
 
     max_tokens: int
     steps: int = 500
-    learning_rate: float = 3e-4
+    learning_rate: float = 2e-4
     warmup_share: float = 0.06
     weight_decay: float = 0.01
     averaging_decay: float = 0.99
-    tokens_per_batch: int = 1024
+    tokens_per_batch: int = 2048
     sentences: int = 8
     words: int = 6
-    even_weight: float = 10.0
+    even_weight: float = 5.0
     seed: int = 50
 
 

@@ -229,3 +229,11 @@ def test_a_csv_becomes_an_engine_and_a_candidate(tmp_path: Path) -> None:
     promoted = run_command("mood", *options, "--rank", "4", "--seed", "51")
     assert json.loads(promoted.stdout)["version"] == str(repository / "mood" / "2")
     assert "another version" not in promoted.stderr
+
+    even = tmp_path / "even"
+    options = ["--data", str(data), "--out", str(even), "--base", str(CACHE), "--threads", "1"]
+    options += ["--repository", str(repository), "--steps", "1", "--json"]
+    evened = CliRunner().invoke(engines_app, ["debias", str(out), *options])
+    assert evened.exit_code == 0, evened.stderr
+    assert json.loads(evened.stdout)["version"] == str(even / "3")
+    assert f"sub50 engines promote mood {even / '3'}" in evened.stderr
