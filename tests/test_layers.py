@@ -67,6 +67,7 @@ def test_serving_never_needs_the_training_side() -> None:
     training = ("torch", "peft", "transformers")
     its_own = (
         "engines/averaged_trainer.py",
+        "engines/debias_trainer.py",
         "engines/trainer.py",
         "engines/network.py",
         "engines/profile_training.py",

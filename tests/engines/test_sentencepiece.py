@@ -284,18 +284,16 @@ def test_a_file_that_is_cut_short_leaves_nothing_behind(tmp_path: Path) -> None:
     before = names_in(folder)
     with pytest.raises(CheckpointError, match=r"checkpoint/spm\.model cannot .* cut short; copy"):
         made(read_checkpoint(folder), tmp_path)
-    assert names_in(folder) == before
-    assert names_in(tmp_path) == {"checkpoint"}
+    assert (names_in(folder), names_in(tmp_path)) == (before, {"checkpoint"})
 
 
 def test_a_file_that_takes_too_long_or_is_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = with_model(tmp_path / "checkpoint")
-    with monkeypatch.context() as patch:
-        patch.setattr(sentencepiece_convert, "MOST_SECONDS", 0.01)
-        with pytest.raises(CheckpointError, match=r"spm\.model: .* took longer than"):
-            made(read_checkpoint(folder), tmp_path)
+    monkeypatch.setattr(sentencepiece_convert, "MOST_SECONDS", 0.01)
+    with pytest.raises(CheckpointError, match=r"spm\.model: .* took longer than"):
+        made(read_checkpoint(folder), tmp_path)
     monkeypatch.setattr(sentencepiece_convert, "MOST_BYTES", 100)
     with pytest.raises(CheckpointError, match=r"spm\.model has 0 MB; .* is not read"):
         made(read_checkpoint(folder), tmp_path)

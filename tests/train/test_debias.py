@@ -67,7 +67,8 @@ def evened(root: Path, base: Path, out: Path, **changes: Any) -> dict[str, Any]:
 
     changes = {
         "steps": 120,
-        "learning_rate": 3e-3,
+        "learning_rate": 6e-3,
+        "even_weight": 20.0,
         "sentences": 4,
         "tokens_per_batch": 512,
     } | changes
