@@ -20,8 +20,8 @@ from engines.commands import (
     print_json,
     table_console,
 )
-from engines.errors import EngineError
 from engines.finetune_command import RUNS, Build, Threads, built
+from engines.training_side import needing
 
 if TYPE_CHECKING:
     from engines.debias import Debiasing
@@ -73,13 +73,8 @@ def debias_adapter(
 
 
 def _asked(adapter: str, data: Path, changes: dict[str, Any], out: Path | None) -> Debiasing:
-    try:
+    with needing("evening out", "PyTorch, transformers and peft"):
         from engines.debias import Debiasing, recipe_for
-    except ImportError as error:
-        raise EngineError(
-            f"evening out needs PyTorch, transformers and peft ({error}): "
-            "`pip install 'sub50[train]'`, or `make setup-train`. Serving does not"
-        ) from error
     folder = named_folder(adapter, "ADAPTER")
     target = out or RUNS / "debiased" / folder.resolve().name
     return Debiasing(folder, data, recipe_for(folder, **changes), target, RUNS / "debias")

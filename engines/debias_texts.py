@@ -18,7 +18,6 @@ from engines.fairness_texts import filled
 class Teaching:
     """Sentences in which any word of any group may stand, and the groups."""
 
-    name: str
     groups: Mapping[str, tuple[str, ...]]
     sentences: tuple[str, ...]
 
@@ -219,9 +218,9 @@ REGIONS = {
 }  # fmt: skip
 
 TEACHINGS = (
-    Teaching("kin", KIN, PERSON),
-    Teaching("names", NAMES, PERSON),
-    Teaching("origins", REGIONS, ORIGIN),
+    Teaching(KIN, PERSON),
+    Teaching(NAMES, PERSON),
+    Teaching(REGIONS, ORIGIN),
 )
 
 

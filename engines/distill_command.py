@@ -13,6 +13,7 @@ from rich.console import Console
 from engines.commands import AsJson, Base, TrackingUri, carry_out, print_json
 from engines.errors import EngineError
 from engines.model_name import require_name
+from engines.training_side import needing
 
 if TYPE_CHECKING:
     from engines.tracking import Run
@@ -99,15 +100,10 @@ def run_distill(
     require_name(asked.name, "NAME")
     depths = depths_of(asked.layers)
     require_matplotlib("the curve", "train,evaluate")
-    try:
+    with needing("distilling", "PyTorch and transformers"):
         from engines.distill import Distilling
         from engines.distill import distill as carry
         from engines.student_trainer import DistillRecipe
-    except ImportError as error:
-        raise EngineError(
-            f"distilling needs PyTorch and transformers ({error}): `pip install 'sub50[train]'`, "
-            "or `make setup-train`. Serving does not"
-        ) from error
 
     told = Console(stderr=True)
     parameters = {**changes, "teacher": asked.teacher, "layers": asked.layers}

@@ -22,6 +22,7 @@ from engines.commands import (
 from engines.errors import EngineError
 from engines.model_name import require_name
 from engines.recipe import METHODS, Recipe
+from engines.training_side import needing
 
 if TYPE_CHECKING:
     from engines.build_trained import Trained
@@ -200,13 +201,8 @@ def built(
 def _asked(
     name: str, data: Path, reading: dict[str, Any], recipe: Recipe, out: Path | None
 ) -> FineTuning:
-    try:
+    with needing("fine-tuning", "PyTorch, transformers and peft"):
         from engines.finetuning import FineTuning, Reading
-    except ImportError as error:
-        raise EngineError(
-            f"fine-tuning needs PyTorch, transformers and peft ({error}): "
-            "`pip install 'sub50[train]'`, or `make setup-train`. Serving does not"
-        ) from error
     names = tuple(label.strip() for label in (reading["labels"] or "").split(",") if label.strip())
     reading = {**reading, "labels": names}
     target = out or RUNS / "adapters" / name

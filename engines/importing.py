@@ -35,6 +35,7 @@ from engines.room import full_disk_told
 from engines.sensitivity import Quantized, best_engine
 from engines.sentencepiece_convert import write_converted_tokenizer
 from engines.simplify import simplified
+from engines.training_side import needing
 
 VERSION = "1"
 
@@ -166,13 +167,8 @@ def export_module() -> ModuleType:
     Raises:
         EngineError: PyTorch or transformers are missing.
     """
-    try:
+    with needing("importing", "PyTorch and transformers"):
         from engines import export
-    except ImportError as error:
-        raise EngineError(
-            f"importing needs PyTorch and transformers ({error}): `pip install 'sub50[train]'`, "
-            "or `make setup-train`. Serving does not"
-        ) from error
     return export
 
 

@@ -25,6 +25,7 @@ from engines.recipe import Recipe
 from engines.report_place import require_packages, require_place
 from engines.step_bar import StepBar, step_bar
 from engines.texts import SENTENCES
+from engines.training_side import needing
 
 PAGES = Path("runs") / "profile"
 CALLS, STEPS = 50, 4
@@ -117,14 +118,9 @@ def _training(asked: Asked, card: EngineCard, bar: StepBar) -> Profiling:
     texts = read_texts(asked.texts) if asked.texts else list(SENTENCES)
     # It would tell on standard error when it starts and stops.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    try:
+    with needing("--training", "PyTorch", others="Profiling an engine"):
         from engines.network import use_threads
         from engines.profile_training import PASSES, Training, profile_training
-    except ImportError as error:
-        raise EngineError(
-            f"--training needs PyTorch ({error}): `pip install 'sub50[train]'`, or `make "
-            "setup-train`. Profiling an engine does not"
-        ) from error
     use_threads(asked.threads)
     training = Training(
         card.name, card.version, tuple(card.labels), recipe, ensure_base(asked.base)

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from engines.commands import AsJson, Base, TrackingUri, carry_out, print_json
-from engines.errors import EngineError
 from engines.finetune_command import Threads
+from engines.training_side import needing
 
 
 def add_reproduce(app: typer.Typer) -> None:
@@ -53,14 +53,9 @@ def in_words(result: dict[str, Any]) -> list[str]:
 def _run(
     folder: Path, data: Path, work: Path, base: Path | None, threads: int, uri: str | None
 ) -> dict[str, Any]:
-    try:
+    with needing("reproducing", "PyTorch"):
         from engines.reproduce import reproduce
         from engines.trained_on import read_record
-    except ImportError as error:
-        raise EngineError(
-            f"reproducing needs PyTorch ({error}): `pip install 'sub50[train]'`, or `make "
-            "setup-train`. Serving does not"
-        ) from error
     from engines.base import ensure_base
     from engines.network import use_threads
     from engines.tracking import tracked

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from engines.commands import AsJson, Base, TrackingUri, carry_out, print_json
-from engines.errors import EngineError
 from engines.finetune_command import LabelColumn, Labels, TextColumn, Threads
+from engines.training_side import needing
 
 WORK = Path("runs/search")
 
@@ -66,15 +66,10 @@ def _run(
     threads: int,
     tracking_uri: str | None,
 ) -> dict[str, Any]:
-    try:
+    with needing("searching", "PyTorch and Optuna"):
         from engines.finetuning import Reading
         from engines.search import Search
         from engines.search_run import Files, run_search
-    except ImportError as error:
-        raise EngineError(
-            f"searching needs PyTorch and Optuna ({error}): `pip install 'sub50[train]'`, or "
-            "`make setup-train`. Serving does not"
-        ) from error
     named = Files(**files, reading=Reading(**reading), tracking_uri=tracking_uri)
     return run_search(name, named, Search(**asked), threads)
 

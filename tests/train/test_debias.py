@@ -52,7 +52,7 @@ def root(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True, scope="module")
 def taught() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(debias_texts, "TEACHINGS", (Teaching("letters", GROUPS, TAUGHT),))
+        patch.setattr(debias_texts, "TEACHINGS", (Teaching(GROUPS, TAUGHT),))
         yield
 
 
