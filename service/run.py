@@ -55,6 +55,7 @@ def run_stack(settings: Settings) -> int:
             settings.repository,
             metrics_port=settings.triton_metrics_port,
             start_timeout_seconds=settings.triton_start_seconds,
+            niceness=settings.triton_niceness,
         )
         _say(settings, f"starting Triton with {', '.join(triton.models)} …")
         try:

@@ -194,6 +194,14 @@ class Settings(BaseSettings):
         description="Requests that are logged, a line each: all, those answered later than "
         "promised or failed for a reason of ours (5xx), or none.",
     )
+    triton_niceness: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="How far the embedded Triton and its engines stand back for the API where both "
+        "want a core, as in nice(1), so that refusals need not wait; other busy programs of the "
+        "machine gain as well, and 0 is not at all.",
+    )
     triton_metrics_port: int | None = Field(
         None,
         ge=0,

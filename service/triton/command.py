@@ -47,7 +47,7 @@ class Launch:
     gets; without the other ports its metrics, and its HTTP endpoint, are closed.
 
     `connection_age_ms` is how old a client's connection may become before it has to connect again;
-    None is any age.
+    None is any age. `niceness`, 0 to 19, is how far it stands back for others who want a core.
 
     `server_id` is the name under which the server answers: it tells ours from another that
     took the port first. `control_token` opens the calls that load and unload models.
@@ -59,6 +59,7 @@ class Launch:
     scratch: Path
     address: str = ADDRESS
     connection_age_ms: int | None = None
+    niceness: int = 0
     server_id: str = field(default_factory=lambda: f"sub50-{os.getpid()}-{secrets.token_hex(4)}")
     control_token: str = field(default_factory=random_token)
 

@@ -50,7 +50,8 @@ class EmbeddedTriton:
     it, which our user alone reaches: metrics and the HTTP endpoint are closed. A port of 0 is any
     free one; `address`, where ports are, is one of loopback. Clients connect again after
     `connection_age_seconds`, and then ask for addresses anew; None is never. Triton's log goes to
-    `log_path`, by default to a file that is removed at the end.
+    `log_path`, by default to a file that is removed at the end. `niceness`, 0 to 19, is how far it
+    stands back for others who want a core.
 
     All methods block; none may be called from two threads at a time.
     """
@@ -67,6 +68,7 @@ class EmbeddedTriton:
         connection_age_seconds: float | None = None,
         start_timeout_seconds: float = 60.0,
         log_path: Path | None = None,
+        niceness: int = 0,
     ) -> None:
         self.repository = repository
         self.models = list(models) if models is not None else models_in(repository)
@@ -78,6 +80,7 @@ class EmbeddedTriton:
         self._address = address
         self._connection_age_seconds = connection_age_seconds
         self._log_path = log_path
+        self._niceness = niceness
         self._launch: Launch | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._called_off = False
@@ -217,6 +220,7 @@ class EmbeddedTriton:
             scratch=scratch,
             address=self._address,
             connection_age_ms=None if age is None else round(1000 * age),
+            niceness=self._niceness,
         )
 
     def _begin(self, configs: dict[str, str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ def spawn(
         "grace_seconds": GRACE_SECONDS,
         "shared_memory_prefix": launch.shared_memory_prefix,
         "scratch": str(launch.scratch),
+        "niceness": launch.niceness,
     }
     # A session of its own: Ctrl-C in the terminal is for us, and we end Triton in order. Where
     # the kernel shares cores out by sessions, the service also keeps its share beside engines

@@ -38,6 +38,8 @@ STUB_DIED_STATUS = 3
 AT_ONCE = b"now"
 ORPHANS_END_SECONDS = 3.0
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+# Where Linux shares cores out among sessions first, and a session's niceness is another number.
+SESSION_NICENESS = Path("/proc/self/autogroup")
 
 libc = ctypes.CDLL(None, use_errno=True)
 terminated = False
@@ -149,8 +151,22 @@ def remove_shared_memory(prefix: str) -> None:
         region.unlink(missing_ok=True)
 
 
+def stand_back(niceness: int) -> None:
+    """Have all of this session yield to others who want a core.
+
+    The engines take all the time that they get; who admits and refuses needs a moment, but now.
+    """
+    if not niceness:
+        return
+    with contextlib.suppress(OSError):  # forbidden by a sandbox, or sessions do not count here
+        SESSION_NICENESS.write_text(str(niceness))
+    with contextlib.suppress(OSError):
+        os.nice(niceness)
+
+
 def main() -> int:
     plan = json.loads(sys.argv[1])
+    stand_back(plan["niceness"])
     signal.signal(signal.SIGTERM, on_terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)

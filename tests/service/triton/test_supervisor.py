@@ -51,7 +51,9 @@ class Supervised:
     prefix: str = field(default_factory=lambda: f"sub50-test-{os.getpid()}-{time.monotonic_ns()}-")
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def plan(self, *flags: str, parent_pid: int, grace_seconds: float = 0.5) -> list[str]:
+    def plan(
+        self, *flags: str, parent_pid: int, grace_seconds: float = 0.5, niceness: int = 0
+    ) -> list[str]:
         (self.folder / "scratch").mkdir(exist_ok=True)
         Path("/dev/shm", f"{self.prefix}region").touch()
         plan = {
@@ -61,11 +63,16 @@ class Supervised:
             "grace_seconds": grace_seconds,
             "shared_memory_prefix": self.prefix,
             "scratch": str(self.folder / "scratch"),
+            "niceness": niceness,
         }
         return [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(plan)]
 
-    def start(self, *flags: str, grace_seconds: float = 0.5) -> subprocess.Popen[bytes]:
-        command = self.plan(*flags, parent_pid=os.getpid(), grace_seconds=grace_seconds)
+    def start(
+        self, *flags: str, grace_seconds: float = 0.5, niceness: int = 0
+    ) -> subprocess.Popen[bytes]:
+        command = self.plan(
+            *flags, parent_pid=os.getpid(), grace_seconds=grace_seconds, niceness=niceness
+        )
         process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         self.started.append(process)
         return process
@@ -97,6 +104,25 @@ def end(process: subprocess.Popen[bytes]) -> int:
     assert process.stdin is not None
     process.stdin.close()
     return process.wait(10)
+
+
+def niceness_of(pid: int) -> tuple[int, str]:
+    """Of the process, and of its session: "" where Linux shares nothing out among sessions."""
+    session = Path(f"/proc/{pid}/autogroup")
+    words = session.read_text().split() if session.exists() else []
+    return os.getpriority(os.PRIO_PROCESS, pid), words[-1] if words else ""
+
+
+@pytest.mark.parametrize("niceness", [0, 3])
+def test_triton_and_its_stubs_stand_back_and_we_do_not(
+    supervised: Supervised, niceness: int
+) -> None:
+    own, own_session = niceness_of(os.getpid())
+    supervised.start(niceness=niceness)
+    stub, session = niceness_of(supervised.stub_pid())
+    assert stub == min(19, own + niceness)
+    assert session == ("" if own_session == "" else str(niceness))
+    assert niceness_of(os.getpid()) == (own, own_session)
 
 
 @pytest.mark.parametrize("flags", [(), ("stubborn",)])
