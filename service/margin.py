@@ -11,6 +11,9 @@ NEAR_MS = 3.0
 STEP_MS = 2.0
 # Beyond this share of the deadline, refusing more would help no one: the machine is too noisy.
 LARGEST_SHARE = 0.6
+# A wait may be learned to take so much longer than predicted, as a multiple of it. With 1, twice as
+# much of what is admitted under overload comes late, and no more is in time; 3 gains nothing.
+WAITS_MORE = 2.0
 
 
 class Margin:
@@ -30,10 +33,11 @@ class Margin:
     def ms(self, timeout_ms: float, wait_ms: float) -> float:
         """The margin for a deadline of `timeout_ms` and a predicted wait of `wait_ms`.
 
-        What was learned is how far predicted waits fall short, at most by as much again as they
-        are: who finds the engine free is not refused because others waited too long.
+        What was learned is how far predicted waits fall short, at most by `WAITS_MORE` times what
+        they are: who finds the engine free is not refused because others waited too long.
         """
-        return min(self._floor_ms + min(self._learned_ms, wait_ms), LARGEST_SHARE * timeout_ms)
+        learned_ms = min(self._learned_ms, WAITS_MORE * wait_ms)
+        return min(self._floor_ms + learned_ms, LARGEST_SHARE * timeout_ms)
 
     def observe(self, took_ms: float, timeout_ms: float) -> None:
         """Learn from an admitted request that took `took_ms` of its `timeout_ms`."""
