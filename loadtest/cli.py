@@ -17,6 +17,7 @@ from loadtest.generate import require_locust
 from loadtest.kinds import KINDS, SCENARIOS
 from loadtest.plan import Plan
 from loadtest.stack import running_service, sigterm_exits
+from loadtest.steal import Steal
 from loadtest.summary import summary_table
 
 loadtest_app = typer.Typer(
@@ -83,17 +84,20 @@ def verdict(
 
         stderr.print(f"{plan.rate_per_second:g} requests/s for {plan.total_seconds:g} s …")
         counts = read_counts(plan.host, plan.budget_ms)
+        steal = Steal()
         records = generate(plan, report)
+        lost, warning = steal.shown(), steal.warning()
         seen = compare(counts, read_counts(plan.host, plan.budget_ms), records, plan.budget_ms)
         judged = judge(records, plan)
         measured = records.measured(plan.warm_up_seconds)
         save_histogram(measured, report)
-        settings = {**machine_settings(), **({"server": seen.line()} if seen else {})}
+        settings = {**machine_settings(), "processor time lost to neighbours": lost}
+        settings |= {"server": seen.line()} if seen else {}
         page = write_report(report, plan, records, judged, settings)
     stderr.print(summary_table(measured, plan.budget_ms))
-    for reason in [*judged.reasons, *([seen.line()] if seen else [])]:
-        stderr.print(reason, markup=False, highlight=False, soft_wrap=True)
-    stderr.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    for reason in [*judged.reasons, seen.line() if seen else None, warning]:
+        _tell(reason)
+    _tell(f"report: {page}")
     typer.echo(json.dumps(judged.as_dict(), indent=2) if as_json else judged.line())
     raise typer.Exit(judged.exit_code)
 
@@ -123,8 +127,10 @@ def capacity(
     with _errors_shown(), _host_of(plan, serve, report) as plan:
         from loadtest.capacity import capacity_table
 
+        steal = Steal()
         found = _find_capacity(plan, report, precision)
     stderr.print(capacity_table(found))
+    _tell(steal.warning())
     result = {**plan.asked(), **found.as_dict()}
     typer.echo(json.dumps(result, indent=2) if as_json else found.line())
     raise typer.Exit(found.exit_code)
@@ -165,6 +171,7 @@ def overload(
                 typer.echo(found.line())
                 raise typer.Exit(found.exit_code)
             capacity_rate = found.rate_per_second
+        steal = Steal()
         seen = run_overload(
             probe(plan, report),
             capacity_rate,
@@ -172,8 +179,15 @@ def overload(
             on_step=lambda step: stderr.print(f"offered {step.factor:g} times the capacity"),
         )
     stderr.print(overload_table(seen))
+    _tell(steal.warning())
     typer.echo(json.dumps(seen.as_dict(), indent=2) if as_json else seen.line())
     raise typer.Exit(seen.exit_code)
+
+
+def _tell(line: str | None) -> None:
+    """A line for people, as it is; none for None."""
+    if line is not None:
+        stderr.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _find_capacity(plan: Plan, report: Path, precision: float) -> Any:

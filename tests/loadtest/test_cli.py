@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,6 +75,17 @@ def test_the_verdict_is_the_last_line_and_the_exit_status(
     verdict = json.loads(as_json.stdout)
     assert (verdict["outcome"], verdict["exit_code"], verdict["p99_ms"]) == ("FAIL", 1, None)
     assert verdict["refused"] == verdict["over"] == verdict["n"]
+
+
+def test_what_neighbours_took_of_the_processor_is_told(
+    start_stub: StartStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtest.steal.WORTH_TELLING", 0.0)
+    options = ["--rate", "40", "--duration", "1", "--warm-up", "0", "--report", str(tmp_path)]
+    result = runner.invoke(app, ["loadtest", "verdict", "--host", start_stub(), *options])
+    assert "processor time went to its neighbours meanwhile (steal)" in result.stderr
+    page = (tmp_path / "report.html").read_text()
+    assert re.search(r"processor time lost to neighbours</th>\s*<td>[0-9.]+ %", page)
 
 
 def test_a_capacity_says_of_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
