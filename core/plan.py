@@ -7,11 +7,12 @@ would say so too, but only once it tries.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from core.card import EngineCard, Plan
 from core.gpu import numbers
 
-TENSORRT = "tensorrt"
+TENSORRT: Final = "tensorrt"
 HOW = "with `sub50 engines build` or `import` and `--runtime tensorrt`, where it is to be served"
 
 

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.card import Capacity, EngineCard, write_card
 from core.versions import VersionError, promotion_lock, what_is_wrong
-from engines.cuda import require_cuda
 from engines.engine_folder import engine_card, engine_folder
 from engines.errors import EngineError
 from engines.evaluated_engine import as_served
 from engines.hardware import hardware
+from engines.runtimes import gpu_of
 from engines.tune_choose import BUDGET_MS
 
 # An engine's calls may take half of what a request may.
@@ -123,7 +123,7 @@ def _capacity(found: Found, card: EngineCard, file: Path) -> Capacity:
         models=found.models,
         limited_by=found.limited_by,
         way=way.label,
-        hardware=hardware(require_cuda() if way.on_gpu else None),
+        hardware=hardware(gpu_of(way)),
         noted_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

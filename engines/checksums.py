@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
-from core.checksums import changed_files, file_sha256
+from core.checksums import changed_files, file_sha256, recorded_files
 
-__all__ = ["changed_files", "file_sha256", "value_sha256"]
+__all__ = ["changed_files", "file_sha256", "recorded_files", "value_sha256"]
 
 
 def value_sha256(value: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from core.card import CARD_FILE, ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card
+from core.card import CARD_FILE, ENGINE_FILE, PLAN_FILE, TOKENIZER_FILE, EngineCard, read_card
 from core.checksums import engine_files
 from core.versions import VersionError, names, served_folder, versions_of
 from engines.errors import EngineError
@@ -58,7 +58,8 @@ def engine_card(folder: Path) -> EngineCard:
     except (OSError, ValidationError) as error:
         raise EngineError(f"{folder} has no card that can be read: {error}") from error
     served = card.tuning.engine_file if card.tuning else ENGINE_FILE
-    for file in dict.fromkeys((ENGINE_FILE, served, TOKENIZER_FILE)):
+    plan = (PLAN_FILE,) if card.plan else ()
+    for file in dict.fromkeys((ENGINE_FILE, served, *plan, TOKENIZER_FILE)):
         if not (folder / file).is_file():
             raise EngineError(f"{folder} lacks {file}; build or import the engine anew")
     for path in engine_files(folder, card):

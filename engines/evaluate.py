@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.card import ENGINE_FILE
-from engines.checksums import changed_files
+from engines.checksums import changed_files, recorded_files
 from engines.engine_folder import engine_card
 from engines.errors import EngineError
 from engines.evaluate_agreement import agreement
@@ -181,7 +181,8 @@ def _evaluation(
 ) -> Evaluation:
     engine, card = answered.engine, answered.engine.card
     regression = card.problem_type == "regression"
-    of_card = engine.candidate.engine_file == ENGINE_FILE
+    file = engine.candidate.engine_file
+    of_card = file == ENGINE_FILE or card.plan is not None
     changed = [name for name, *_ in changed_files(engine.folder, card)] if of_card else []
     return Evaluation(
         name=card.name,
@@ -190,7 +191,7 @@ def _evaluation(
         precision=engine.candidate.precision,
         problem_type=card.problem_type,
         labels=list(engine.names),
-        engine_sha256=card.engine_sha256,
+        engine_sha256=recorded_files(card).get(file) or card.engine_sha256,
         changed_files=changed,
         quality=[] if regression else [_quality(engine, *file) for file in answered.files],
         values=[_values(*file) for file in answered.files] if regression else [],

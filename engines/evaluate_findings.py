@@ -168,13 +168,14 @@ def findings(record: EvaluationReport) -> list[str]:
 
 
 def _sentences(record: EvaluationReport) -> list[str]:
+    names = engines_of(record)
     found = [
         f"{', '.join(engine.changed_files)} of {name} is not the file that its card was made for"
-        for name, engine in engines_of(record).items()
+        for name, engine in names.items()
         if engine.changed_files
     ]
     if record.against is not None:
-        found.append(f"{label_of(record.against)}: {fairness_verdict(record.against.fairness)}")
+        found.append(f"{[*names][1]}: {fairness_verdict(record.against.fairness)}")
     for quality in record.engine.quality:
         found.append(
             f"{quality.data}: {100 * quality.accuracy:.1f} % right "
@@ -186,7 +187,7 @@ def _sentences(record: EvaluationReport) -> list[str]:
             f"{values.data}: {values.mean_absolute_error:.3f} off on average, correlation "
             f"{values.correlation:.3f}"
         )
-    found += [_weakest(record.engine), _fast(record.engine)]
+    found += [_weakest(record.engine), *(_fast(*each) for each in names.items())]
     for each in record.agreement:
         found.append(f"{each.data}: {each.labels_differ} of {each.rows} labels differ")
     return found
@@ -201,9 +202,12 @@ def _weakest(engine: Evaluation) -> str:
     return f"{100 * (worst.labels_flipped or 0.0):.1f} % of the labels flip with “{worst.name}”"
 
 
-def _fast(engine: Evaluation) -> str:
+def _fast(name: str, engine: Evaluation) -> str:
     speed, first = engine.speed, engine.speed.calls[0]
-    said = f"one text: P50 {first.p50_ms:.1f} ms, P99 {first.p99_ms:.1f} ms"
+    said = (
+        f"{name}, one text: P50 {first.p50_ms:.1f} ms, P99 {first.p99_ms:.1f} ms, by "
+        f"{speed.backend} {speed.precision} on {speed.machine}"
+    )
     if speed.cost is not None:
         cost = speed.cost.per_million_requests
         said += f"; a million requests cost {cost:.2f} {speed.cost.currency}"

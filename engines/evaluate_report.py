@@ -281,7 +281,11 @@ def _provenance(record: EvaluationReport, engines: Engines) -> Section:
     rows += [(each.data, each.data_sha256) for each in record.engine.quality]
     rows += [(each.data, each.data_sha256) for each in record.engine.values]
     rows += list(record.tools.items())
-    machine = f"Machine: {record.engine.speed.machine}."
+    machines = {engine.speed.machine: name for name, engine in engines.items()}
+    paragraphs = tuple(
+        f"Machine{f' of {name}' if len(machines) > 1 else ''}: {machine}."
+        for machine, name in machines.items()
+    )
     return Section(
-        "What was measured with", (machine,), (Table(("", "SHA-256 or version"), tuple(rows)),)
+        "What was measured with", paragraphs, (Table(("", "SHA-256 or version"), tuple(rows)),)
     )

@@ -12,12 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.card import TOKENIZER_FILE, EngineCard
+from core.plan import TENSORRT
 from core.scores import scores_of
 from core.tokenizer import TextTokenizer, pad
 from engines.engine_folder import engine_card
 from engines.errors import EngineError
 from engines.measure import Engine, Floats, Labels, feed
-from engines.runtimes import INSTALL_OPENVINO, Candidate, has_openvino, open_engine, usable_cores
+from engines.plan_here import require_plan_runs, served_plan
+from engines.runtimes import (
+    INSTALL_OPENVINO,
+    Candidate,
+    Precision,
+    has_openvino,
+    open_engine,
+    usable_cores,
+)
 from engines.scores import Scores
 
 # Rows of a call; fewer where they are long, so that a call stays small.
@@ -122,8 +131,10 @@ def require_runtime(folder: Path, card: EngineCard) -> Candidate:
     """How `sub50 serve` runs the engine of a version folder.
 
     Raises:
-        EngineError: the runtime is not installed here.
+        EngineError: the runtime is not installed here, or it is a plan that cannot be run here.
     """
+    if card.plan is not None:
+        require_plan_runs(card)
     candidate = as_served(card)
     if candidate.backend == "openvino" and not has_openvino():
         raise EngineError(f"{folder} was tuned for OpenVINO. {INSTALL_OPENVINO}")
@@ -131,10 +142,19 @@ def require_runtime(folder: Path, card: EngineCard) -> Candidate:
 
 
 def as_served(card: EngineCard) -> Candidate:
-    """How `sub50 serve` runs an engine here: as tuned, or two instances with half of the cores."""
+    """How an engine is served: as tuned, or by `sub50 serve` here as two instances with half of the
+    cores; a plan by NVIDIA's Triton as one instance."""
+    if card.plan is not None:
+        return _plan_as_served(card)
     if card.tuning is not None:
         tuning = card.tuning.model_dump(include={"backend", "precision", "threads", "instances"})
         return Candidate(**tuning)
     cores = usable_cores()
     instances = min(2, cores)
     return Candidate("onnxruntime", "INT8", threads=cores // instances, instances=instances)
+
+
+def _plan_as_served(card: EngineCard) -> Candidate:
+    precision: Precision = "INT8" if card.precision == "INT8" else "FP16"
+    instances = card.tuning.instances if card.tuning else 1
+    return Candidate(TENSORRT, precision, 1, instances, served_plan(card))

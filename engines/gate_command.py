@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from engines.checksums import changed_files
 from engines.errors import EngineError
 from engines.examiner import Findings
 from engines.gate_imported import examine_imported
+from engines.gated_engine import GatedEngine, gated_engine
 from engines.making import ingredients_of, reference_graph
 from engines.material import default_material
+from engines.measure import Engine
 from engines.merge import ADAPTERS
 from engines.model_config import CONFIG_FILE
 from engines.plain_graph import require_plain
@@ -44,8 +47,9 @@ def run_gate(
         adapters: the folder of the adapters.
 
     Returns:
-        `model`, `version`, `passed`, `reasons`, and what was measured: `drift`, `invariance`,
-        `accuracy`.
+        `model`, `version`, `passed`, `reasons`, `ran`, which says what was run by what, and what
+        was measured of that: `drift`, `invariance`, `accuracy`. A plan that cannot be run here does
+        not pass; what is measured then is the graph that it was built of.
 
     Raises:
         EngineError: there is no such engine, or what it was made of is not here to compare with.
@@ -55,39 +59,59 @@ def run_gate(
     folder = _version_folder(repository / name, version)
     card = _card(folder)
     require_plain(folder / ENGINE_FILE)
+    asked = gated_engine(card, folder)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with console.status(f"{name} {folder.name}: measuring against the unquantized graph"):
         if card.imported is not None:
-            findings = examine_imported(card, folder, data)
+            findings = examine_imported(card, folder, data, asked.open)
         else:
-            findings = _examine_built(card, folder, data, base_folder, adapters)
+            findings = _examine_built(card, folder, data, base_folder, adapters, asked.open)
     changed = [
         f"{file} is not the file that the card was made for"
         for file, *_ in changed_files(folder, card)
     ]
     reasons = [*changed, *findings.verdict.reasons]
-    said = "passes the gate" if not reasons else f"is refused: {'; '.join(reasons)}"
-    console.print(f"{name} {folder.name} {said}.", markup=False)
+    console.print(f"{name} {folder.name} {_said(asked, reasons)}.", markup=False)
+    if asked.not_run is not None:
+        reasons.insert(0, f"the plan itself was not run: {asked.not_run}")
     return {
         "model": name,
         "version": folder.name,
         "passed": not reasons,
         "reasons": reasons,
+        "ran": asked.ran,
         "drift": findings.drift.model_dump(mode="json"),
         "invariance": findings.invariance.model_dump(mode="json"),
         "accuracy": [figures.model_dump(mode="json") for figures in findings.accuracy],
     }
 
 
+def _said(asked: GatedEngine, reasons: Sequence[str]) -> str:
+    """The verdict for people, with what it was read of."""
+    verdict = f"is refused: {'; '.join(reasons)}" if reasons else "passes the gate"
+    if asked.not_run is None:
+        return f"{verdict} ({asked.ran})"
+    return (
+        f"is not judged, because the plan itself was not run: {asked.not_run}. Its graph alone "
+        f"({asked.ran}) {verdict}; ask again on a machine like the one that will serve it"
+    )
+
+
 def _examine_built(
-    card: EngineCard, folder: Path, data: Path | None, base_folder: Path | None, adapters: Path
+    card: EngineCard,
+    folder: Path,
+    data: Path | None,
+    base_folder: Path | None,
+    adapters: Path,
+    opened: Callable[[], Engine],
 ) -> Findings:
     if card.name not in CATALOG:
         raise _other_origin(card)
     spec = CATALOG[card.name]
     ingredients = ingredients_of(spec, base.ensure_base(base_folder), adapters)
     _require_same_origin(card, ingredients)
-    return examined(spec, folder, reference_graph(ingredients), default_material(spec, data))
+    reference = reference_graph(ingredients)
+    return examined(spec, folder, reference, default_material(spec, data), opened())
 
 
 def _version_folder(folder: Path, version: str | None) -> Path:

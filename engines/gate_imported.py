@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard
+from core.card import TOKENIZER_FILE, EngineCard
 from core.tokenizer import TextTokenizer
 from engines.checkpoint import Checkpoint, read_checkpoint
 from engines.errors import CheckpointError, EngineError
@@ -13,12 +14,14 @@ from engines.examiner import Findings
 from engines.hub import checkpoint_folder
 from engines.import_measure import ImportedExaminer, texts_for
 from engines.importing import export_module
-from engines.measure import open_session
+from engines.measure import Engine, open_session
 from engines.simplify import simplified
 
 
-def examine_imported(card: EngineCard, version: Path, data: Path | None) -> Findings:
-    """What the engine of a version folder does to the answers, and what the gate says of it.
+def examine_imported(
+    card: EngineCard, version: Path, data: Path | None, opened: Callable[[], Engine]
+) -> Findings:
+    """What an engine of a version folder, once `opened`, does to the answers, and the gate's word.
 
     `data` is a file of labelled texts, as for the import.
 
@@ -32,7 +35,7 @@ def examine_imported(card: EngineCard, version: Path, data: Path | None) -> Find
     tokenizer = TextTokenizer(version / TOKENIZER_FILE, checkpoint.max_tokens)
     texts = texts_for(checkpoint.labels, checkpoint.problem_type, data)
     examiner = ImportedExaminer(checkpoint, tokenizer, open_session(reference), texts)
-    return examiner.examine(open_session(version / ENGINE_FILE))
+    return examiner.examine(opened())
 
 
 def same_checkpoint(card: EngineCard, source: Path | None = None) -> Checkpoint:

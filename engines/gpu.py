@@ -13,7 +13,15 @@ from importlib.metadata import PackageNotFoundError, version
 from core.gpu import ON_CPU, Gpu, GpuError, find_gpus, numbers
 from engines.errors import GpuNotUsable
 
-__all__ = ["Gpu", "GpuError", "Needs", "find_gpus", "gpu_for_tensorrt", "require_gpu"]
+__all__ = [
+    "Gpu",
+    "GpuError",
+    "Needs",
+    "find_gpus",
+    "gpu_for_tensorrt",
+    "require_gpu",
+    "visible_gpu",
+]
 
 VISIBLE, ORDER, BY_PLACE = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
 # Distributions by the CUDA that they bring; `tensorrt` alone brings that of CUDA 13.
@@ -41,7 +49,7 @@ def require_gpu(needs: Needs) -> Gpu:
         GpuNotUsable: there is none, or it or its driver is too old; says what was found, what is
             needed, and what to do.
     """
-    return _good_enough(_visible_gpu(), needs)
+    return _good_enough(visible_gpu(), needs)
 
 
 def gpu_for_tensorrt() -> Gpu:
@@ -50,7 +58,7 @@ def gpu_for_tensorrt() -> Gpu:
     Raises:
         GpuNotUsable: there is none, TensorRT is missing, or GPU or driver are too old for it.
     """
-    gpu = _visible_gpu()  # first: who has none need not install anything
+    gpu = visible_gpu()  # first: who has none need not install anything
     try:
         needs = tensorrt_needs()
     except GpuNotUsable as error:
@@ -58,7 +66,8 @@ def gpu_for_tensorrt() -> Gpu:
     return _good_enough(gpu, needs)
 
 
-def _visible_gpu() -> Gpu:
+def visible_gpu() -> Gpu:
+    """The GPU that CUDA will take, whatever it is. Raises GpuNotUsable where there is none."""
     try:
         return chosen(find_gpus(), os.environ)
     except GpuError as error:

@@ -35,7 +35,7 @@ from engines.profile_totals import (
     undisturbed,
 )
 from engines.profiled_engine import Profiled, open_profiled
-from engines.runtimes import CUDA, Candidate, max_run_tokens, open_engine, run_length
+from engines.runtimes import Candidate, max_run_tokens, open_engine, run_length
 from engines.spans import Round
 
 TOKENIZING, ARRAYS, CALL = "tokenizing", "arrays for the engine", "call of the engine"
@@ -162,7 +162,7 @@ class _Measured:
         while start < len(ordered):
             backend, precision = self.candidate.backend, self.candidate.precision
             length = run_length(backend, precision, len(ordered[start]))
-            end = start + max(1, max_run_tokens(precision) // length)
+            end = start + max(1, max_run_tokens(backend, precision) // length)
             runs.append(feed(*pad(ordered[start:end], length)))
             start = end
         return runs
@@ -180,7 +180,7 @@ def _profile(
         what="call",
         model=card.name,
         version=card.version,
-        runs_on=f"{CUDA if candidate.on_gpu else candidate.backend} {candidate.precision}",
+        runs_on=f"{candidate.runtime} {candidate.precision}",
         threads=candidate.threads,
         machine=machine(),
         texts=measured.texts // len(measured.runs),

@@ -17,6 +17,7 @@ from engines.checksums import file_sha256
 from engines.examiner import Examiner, Findings
 from engines.hardware import hardware, machine
 from engines.material import Material
+from engines.measure import Engine
 from engines.merge import Adapter
 from engines.revision import tool_versions
 from engines.schemes import SCHEME, SCHEME_NOTES
@@ -36,12 +37,12 @@ class Ingredients:
 
 
 def examined(
-    spec: ModelSpec, folder: Path, reference: onnx.ModelProto, material: Material
+    spec: ModelSpec, folder: Path, reference: onnx.ModelProto, material: Material, engine: Engine
 ) -> Findings:
-    """What the engine file in `folder`, which has its tokenizer, does to the answers."""
+    """What an engine of `folder`, which has its tokenizer, does to the answers."""
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, MAX_TOKENS)
     examiner = Examiner(spec.output, tokenizer, measure.open_session(reference), material)
-    return examiner.examine(measure.open_session(folder / ENGINE_FILE))
+    return examiner.examine(engine)
 
 
 def measured_card(
@@ -52,7 +53,8 @@ def measured_card(
     material: Material,
 ) -> EngineCard:
     """Measure the engine file in `folder` against its unquantized graph, and judge it."""
-    findings = examined(ingredients.spec, folder, reference, material)
+    engine = measure.open_session(folder / ENGINE_FILE)
+    findings = examined(ingredients.spec, folder, reference, material, engine)
     return EngineCard(
         **_identity(ingredients),
         **measured_fields(folder, reference, findings),

@@ -12,13 +12,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.buckets import bucket_length
+from core.buckets import BUCKET_LENGTHS, bucket_length
 from core.card import ENGINE_FILE
+from core.plan import TENSORRT
 from engines.errors import EngineError
+from engines.gpu import Gpu, visible_gpu
 from engines.gpu_config import GPU_RUN_TOKENS
 from engines.measure import Engine, Floats, open_session
+from engines.model_config import MAX_BATCH_SIZE
 
-Backend = Literal["onnxruntime", "openvino"]
+Backend = Literal["onnxruntime", "openvino", "tensorrt"]
 Precision = Literal["INT8", "FP32", "BF16", "FP16"]
 REFERENCE_FILE = "model.fp32.onnx"
 GPU_FILE = "model.fp16.onnx"
@@ -28,6 +31,7 @@ CUDA = "cuda"
 GPU_LAYOUTS = ((1, 1), (1, 2))
 # As in the backends, unless a configuration says otherwise.
 RUN_TOKENS = 512
+PLAN_RUN_TOKENS = MAX_BATCH_SIZE * BUCKET_LENGTHS[-1]
 # An instance is a process with an engine of its own: on larger machines more of them cost more
 # memory than threads do.
 MOST_INSTANCES = 8
@@ -36,32 +40,41 @@ INSTALL_OPENVINO = "OpenVINO is not installed: `pip install 'sub50[tune]'` to me
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to run an engine. `threads` are those of each of the `instances`."""
+    """One way to run an engine. `threads` are those of each of the `instances`; `file` is that of
+    the engine, for a plan, whose name its precision does not tell."""
 
     backend: Backend
     precision: Precision
     threads: int
     instances: int
+    file: str = ""
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it runs on a GPU: FP16 is for those alone."""
-        return self.precision == "FP16"
+        """Whether it runs on a GPU: FP16 and plans are for those alone."""
+        return self.precision == "FP16" or self.backend == TENSORRT
 
     @property
     def engine_file(self) -> str:
-        """The file in the version folder: the INT8 engine, the unquantized graph, or the GPU's."""
-        return {"INT8": ENGINE_FILE, "FP16": GPU_FILE}.get(self.precision, REFERENCE_FILE)
+        """The file in the version folder: the INT8 engine, the unquantized graph, the GPU's, or a
+        plan."""
+        return self.file or {"INT8": ENGINE_FILE, "FP16": GPU_FILE}.get(
+            self.precision, REFERENCE_FILE
+        )
+
+    @property
+    def runtime(self) -> str:
+        """What runs it, as `--runtime` names it."""
+        return CUDA if self.on_gpu and self.backend == "onnxruntime" else self.backend
 
     @property
     def label(self) -> str:
         """Its name for people, such as `openvino BF16 2x1` (threads x instances)."""
-        backend = CUDA if self.on_gpu else self.backend
-        return f"{backend} {self.precision} {self.threads}x{self.instances}"
+        return f"{self.runtime} {self.precision} {self.threads}x{self.instances}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Its fields."""
-        return asdict(self)
+        """How it is run, without the file."""
+        return {name: value for name, value in asdict(self).items() if name != "file"}
 
 
 DEFAULT = Candidate("onnxruntime", "INT8", threads=0, instances=1)
@@ -114,11 +127,15 @@ class Output:
 
 def run_length(backend: str, precision: str, tokens: int) -> int:
     """The padded length at which that runtime's backend runs a text of so many tokens."""
-    return bucket_length(tokens) if backend == "openvino" or precision == "FP16" else tokens
+    is_padded = backend in ("openvino", TENSORRT) or precision == "FP16"
+    return bucket_length(tokens) if is_padded else tokens
 
 
-def max_run_tokens(precision: str) -> int:
-    """Padded tokens that a run holds at most, as the backends cut their batches."""
+def max_run_tokens(backend: str, precision: str) -> int:
+    """Padded tokens that a run holds at most, as the backends cut their batches; plans are run as
+    they come, in batches of up to 32."""
+    if backend == TENSORRT:
+        return PLAN_RUN_TOKENS
     return GPU_RUN_TOKENS if precision == "FP16" else RUN_TOKENS
 
 
@@ -132,6 +149,10 @@ def open_engine(
     """
     if backend == "openvino":
         return OpenVinoEngine(path, precision, threads, profiled=profile is not None)
+    if backend == TENSORRT:
+        from engines.plan_here import open_plan
+
+        return open_plan(path)
     if precision == "FP16":
         from engines.cuda import CudaEngine
 
@@ -193,11 +214,23 @@ def has_gpu(is_wanted: bool = False) -> bool:
     return require_cuda() is not None if is_wanted else cuda_gpu() is not None
 
 
-def gpu_name() -> str:
-    """The GPU that candidates run on here, for the card. Raises EngineError where there is none."""
+def gpu_of(candidate: Candidate) -> Gpu | None:
+    """The GPU that a candidate runs on here; None for one that runs on processors.
+
+    Raises:
+        EngineError: there is none that it could run on.
+    """
+    if not candidate.on_gpu:
+        return None
+    if candidate.backend == TENSORRT:
+        return visible_gpu()
     from engines.cuda import require_cuda
 
-    gpu = require_cuda()
+    return require_cuda()
+
+
+def gpu_name(gpu: Gpu) -> str:
+    """A GPU, for the card."""
     return f"{gpu.name} (compute capability {gpu.compute_capability}, driver {gpu.driver})"
 
 

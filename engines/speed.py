@@ -13,7 +13,7 @@ from engines.evaluation_record import Calls, Speed
 from engines.hardware import machine
 from engines.measure import memory_bytes
 from engines.price import Price
-from engines.runtimes import gpu_name
+from engines.runtimes import gpu_name, gpu_of
 from engines.tune_measure import BATCHES, ROUNDS, Worker, summary
 
 # Lengths that stand for those of all texts: the middles of so many equal parts of them.
@@ -91,10 +91,11 @@ def _speed(
 ) -> Speed:
     candidate = engine.candidate
     points = summary(candidate, {(candidate, batch): answers[batch] for batch in BATCHES}).points
+    gpu = gpu_of(candidate)
     # Of a process that runs it on processors by ONNX Runtime.
     is_known = candidate.backend == "onnxruntime" and not candidate.on_gpu
     return Speed(
-        machine=f"{gpu_name()}; {machine()}" if candidate.on_gpu else machine(),
+        machine=f"{gpu_name(gpu)}; {machine()}" if gpu else machine(),
         backend=candidate.backend,
         precision=candidate.precision,
         threads=candidate.threads,

@@ -17,7 +17,9 @@ from core.tokenizer import TextTokenizer, pad
 from engines.baselines import BASELINES
 from engines.engine_folder import engine_card
 from engines.errors import EngineError
-from engines.measure import feed, open_session
+from engines.measure import Engine, feed, open_session
+from engines.model_config import MAX_BATCH_SIZE
+from engines.plan_here import open_plan, require_plan_runs, served_plan
 
 BATCH_TOKENS = 4096
 # The label of the sentences that the service keeps.
@@ -75,32 +77,32 @@ def baseline_rankings() -> dict[str, Ranking]:
 
 
 class Summarizer:
-    """A version folder of a summarizer: `model.onnx`, `tokenizer.json` and `card.json`.
+    """A version folder of a summarizer: `model.onnx`, or its plan, `tokenizer.json`, `card.json`.
 
     Raises:
-        EngineError: a file is missing or is no card, or the engine does not summarize.
+        EngineError: a file is missing or is no card, the engine does not summarize, or it is a plan
+            that cannot be run here.
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.card = _summarizer_card(folder)
         self.tokenizer = TextTokenizer(folder / TOKENIZER_FILE, self.card.max_tokens)
-        self.session = open_session(folder / ENGINE_FILE, threads)
+        self.engine = _opened(folder, self.card, threads)
 
     def outputs(self, texts: Sequence[str]) -> Floats:
-        """Logits or vectors, float32, shape (texts, labels or width)."""
+        """Logits or vectors, float32, shape (texts, labels or width), of at least one text."""
         rows = [tokens.ids for tokens in self.tokenizer.encode(texts)]
         by_bucket: dict[int, list[int]] = {}
         for index, row in enumerate(rows):
             by_bucket.setdefault(bucket_length(len(row)), []).append(index)
-        width = self.session.get_outputs()[0].shape[-1]
-        result = np.zeros((len(rows), width), dtype=np.float32)
+        found: dict[int, Floats] = {}
         for bucket, indices in by_bucket.items():
-            size = max(1, BATCH_TOKENS // bucket)
+            size = min(max(1, BATCH_TOKENS // bucket), MAX_BATCH_SIZE)
             for start in range(0, len(indices), size):
                 batch = indices[start : start + size]
                 inputs = feed(*pad([rows[index] for index in batch], bucket))
-                result[batch] = self.session.run(None, inputs)[0]
-        return result
+                found.update(zip(batch, self.engine.run(None, inputs)[0], strict=True))
+        return np.stack([found[index] for index in range(len(rows))])
 
     def rank(self, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
         """Sentence scores as the service has them, and vectors where the engine gives them."""
@@ -108,6 +110,14 @@ class Summarizer:
         if self.card.output == "embedding":
             return centrality(outputs), outputs
         return softmax(outputs)[:, self.card.labels.index(KEEP_LABEL)], None
+
+
+def _opened(folder: Path, card: EngineCard, threads: int) -> Engine:
+    if card.plan is not None:
+        require_plan_runs(card)
+        return open_plan(folder / served_plan(card))
+    session: Engine = open_session(folder / ENGINE_FILE, threads)
+    return session
 
 
 def _summarizer_card(folder: Path) -> EngineCard:

@@ -21,7 +21,15 @@ from engines import tune_gate, tune_measure, tune_unmeasured
 from engines.errors import EngineError
 from engines.gpu_graph import gpu_graph
 from engines.merge import ADAPTERS
-from engines.runtimes import CUDA, GPU_FILE, REFERENCE_FILE, Candidate, candidates, gpu_name
+from engines.runtimes import (
+    CUDA,
+    GPU_FILE,
+    REFERENCE_FILE,
+    Candidate,
+    candidates,
+    gpu_name,
+    gpu_of,
+)
 from engines.tune_apply import apply, reset
 from engines.tune_choose import fitted_line, winner
 from engines.tune_reference import Origin, judge_of, unquantized
@@ -155,7 +163,7 @@ class Work:
             line_overhead_ms=overhead_ms,
             line_ms_per_token=ms_per_token,
             left_out=(*([missing] if missing else []), *asked.left_out),
-            gpu=gpu_name() if any(way.on_gpu for way in possible) else None,
+            gpu=next((gpu_name(gpu) for gpu in map(gpu_of, possible) if gpu), None),
         )
 
     def _lay_out(self, origin: Origin, for_gpu: bool) -> str | None:

@@ -32,7 +32,7 @@ def main() -> None:
     lengths = [
         (run_length(*way, int(tokens)), float(weight)) for tokens, weight in settings["lengths"]
     ]
-    most = max_run_tokens(settings["precision"])
+    most = max_run_tokens(*way)
     for tokens, _ in lengths:
         for batch in settings["batches"]:
             for rows in runs_of(batch, tokens, most):

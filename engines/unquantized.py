@@ -55,7 +55,10 @@ def write_twin(
 
 
 def _twin_card(card: EngineCard, folder: Path) -> EngineCard:
-    served = as_served(card)
+    # A plan is run on a GPU, and the twin on the processor.
+    served = as_served(
+        card.model_copy(update={"tuning": None, "plan": None}) if card.plan else card
+    )
     tuning = Tuning(
         backend="onnxruntime",
         precision="FP32",
@@ -75,5 +78,6 @@ def _twin_card(card: EngineCard, folder: Path) -> EngineCard:
         "engine_sha256": file_sha256(folder / REFERENCE_FILE),
         "tokenizer_sha256": file_sha256(folder / TOKENIZER_FILE),
         "tuning": tuning,
+        "plan": None,
     }
     return card.model_copy(update=changes)

@@ -142,7 +142,7 @@ def test_an_engine_on_a_gpu_is_noted_with_it(
     )
     write_card(read_card(version).model_copy(update={"tuning": tuning}), version)
     gpu = Gpu("NVIDIA L4", "8.9", "580.65.06", 23034 * 2**20, 2**20)
-    monkeypatch.setattr("engines.capacity_note.require_cuda", lambda: gpu)
+    monkeypatch.setattr("engines.cuda.require_cuda", lambda: gpu)
     (capacity,) = note_capacity("sentiment", file, repository).capacities
     assert (capacity.way, capacity.hardware) == ("cuda FP16 1x1", hardware(gpu))
 

@@ -7,71 +7,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 from typer.testing import CliRunner
 
-from core.card import EngineCard, read_card
+from core.card import read_card
 from core.checksums import changed_files
-from core.tokenizer import TextTokenizer
 from core.versions import whole_card
 from engines import gpu, plans
 from engines.catalog import CATALOG
-from engines.checksums import file_sha256
 from engines.errors import EngineError, GateError, GpuNotUsable, PlanError
-from engines.examiner import Examiner
 from engines.gpu import Gpu, GpuError
-from engines.graph import classifier_graph
-from engines.material import Material
-from engines.measure import open_session
 from engines.model_config import read_config, write_model_files
-from engines.quantize_subject import Source, Subject
 from engines.runtime_options import Precision
-from engines.sensitivity import Quantized
 from engines.tensorrt_calls import Build
-from engines.texts import SENTENCES
 from service.cli import app
 from service.errors import ServeError
 from service.models import ModelCatalog
 from service.triton.repository import check_repository
-from tests.engines.tiny_encoder import HIDDEN, SHAPE, WORDS, tiny_weights
-from tests.engines.tiny_plan import L4, MEBIBYTE, TENSORRT, GraphRunner, write_plan_model
-from tests.tiny import card, write_tokenizer
+from tests.engines.tiny_plan import (
+    L4,
+    MEBIBYTE,
+    TENSORRT,
+    GraphRunner,
+    tiny_subject,
+    write_plan_model,
+)
 
 FILES = ["card.json", "model.onnx", "model.plan", "tokenizer.json"]
-
-
-def tiny_subject(asked: Source, folder: Path) -> Subject:
-    """The model `topics` with the weights of the tiny encoder."""
-    random = np.random.default_rng(1)
-    labels = CATALOG["topics"].labels
-    head = random.normal(0, 0.3, (len(labels), HIDDEN)).astype(np.float32)
-    reference = classifier_graph(
-        tiny_weights(), SHAPE, head, np.zeros(len(labels), dtype=np.float32)
-    )
-    write_tokenizer(folder / "tokenizer.json")
-    tokenizer = TextTokenizer(folder / "tokenizer.json", 512)
-    material = Material(SENTENCES[:24], SENTENCES[24:40], {})
-
-    def make_card(found: Quantized, made: Path) -> EngineCard:
-        return card(
-            "topics",
-            labels=list(labels),
-            version=made.name,
-            engine_sha256=file_sha256(made / "model.onnx"),
-            tokenizer_sha256=file_sha256(made / "tokenizer.json"),
-            drift=found.findings.drift,
-        )
-
-    return Subject(
-        name="topics",
-        reference=reference,
-        rows=[tokens.ids for tokens in tokenizer.encode(list(material.calibration))],
-        token_ids=WORDS,
-        judge=Examiner("logits", tokenizer, open_session(reference), material),
-        make_card=make_card,
-    )
 
 
 @pytest.fixture

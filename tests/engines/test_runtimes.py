@@ -17,6 +17,7 @@ from engines.measure import answers_alone, answers_in_batches
 from engines.runtimes import (
     candidates,
     gpu_name,
+    gpu_of,
     has_openvino,
     layouts,
     max_run_tokens,
@@ -69,7 +70,9 @@ def test_with_a_gpu_both_of_its_layouts_are_measured_too(monkeypatch: pytest.Mon
     assert not any(candidate.on_gpu for candidate in candidates("onnxruntime"))
     with pytest.raises(EngineError, match=r"no candidate is cuda int8; .*, cuda FP16$"):
         candidates("cuda", "int8")
-    assert gpu_name() == "NVIDIA L4 (compute capability 8.9, driver 580.65.06)"
+    assert gpu_of(on_gpu[0]) == GPU
+    assert gpu_of(candidates("onnxruntime")[0]) is None
+    assert gpu_name(GPU) == "NVIDIA L4 (compute capability 8.9, driver 580.65.06)"
 
 
 def fake_nvidia_smi(folder: Path, compute_capability: str, driver: str) -> None:
@@ -107,7 +110,9 @@ def test_what_a_gpu_lacks_is_said(
 def test_runs_on_a_gpu_are_longer_and_of_few_lengths() -> None:
     assert run_length("onnxruntime", "INT8", 25) == 25
     assert run_length("onnxruntime", "FP16", 25) == run_length("openvino", "INT8", 25) == 32
-    assert (max_run_tokens("FP16"), max_run_tokens("INT8")) == (4096, 512)
+    runs = [("onnxruntime", "FP16"), ("onnxruntime", "INT8"), ("tensorrt", "INT8")]
+    assert [max_run_tokens(*way) for way in runs] == [4096, 512, 32 * 512]
+    assert run_length("tensorrt", "INT8", 25) == 32
 
 
 @with_openvino

@@ -6,17 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from core.card import ENGINE_FILE, PLAN_FILE, EngineCard, Plan, write_card
 from core.checksums import file_sha256
 from core.gpu import Gpu
+from core.tokenizer import TextTokenizer
 from engines.catalog import CATALOG
+from engines.examiner import Examiner
+from engines.graph import classifier_graph
+from engines.material import Material
 from engines.measure import open_session
 from engines.model_config import MAX_BATCH_SIZE, write_model_files
 from engines.plan_config import plan_config_text
 from engines.plan_shapes import Profile, profiles
-from tests.tiny import card, write_version
+from engines.quantize_subject import Source, Subject
+from engines.sensitivity import Quantized
+from engines.texts import SENTENCES
+from tests.engines.tiny_encoder import HIDDEN, SHAPE, WORDS, tiny_weights
+from tests.tiny import card, write_tokenizer, write_version
 
 MEBIBYTE = 2**20
 L4 = Gpu("NVIDIA L4", "8.9", "580.65.06", 23034 * MEBIBYTE, 22000 * MEBIBYTE)
@@ -57,6 +66,42 @@ def write_plan_model(repository: Path) -> Path:
     (folder / "config.pbtxt").write_text(text)
     write_plan_version(folder / "1")
     return folder
+
+
+def tiny_reference(seed: int = 0) -> onnx.ModelProto:
+    """The unquantized graph of a model with the labels of `topics`."""
+    random = np.random.default_rng(1)
+    labels = len(CATALOG["topics"].labels)
+    head = random.normal(0, 0.3, (labels, HIDDEN)).astype(np.float32)
+    return classifier_graph(tiny_weights(seed), SHAPE, head, np.zeros(labels, dtype=np.float32))
+
+
+def tiny_subject(asked: Source, folder: Path) -> Subject:
+    """The model `topics` with the weights of the tiny encoder."""
+    labels = CATALOG["topics"].labels
+    reference = tiny_reference()
+    write_tokenizer(folder / "tokenizer.json")
+    tokenizer = TextTokenizer(folder / "tokenizer.json", 512)
+    material = Material(SENTENCES[:24], SENTENCES[24:40], {})
+
+    def make_card(found: Quantized, made: Path) -> EngineCard:
+        return card(
+            "topics",
+            labels=list(labels),
+            version=made.name,
+            engine_sha256=file_sha256(made / "model.onnx"),
+            tokenizer_sha256=file_sha256(made / "tokenizer.json"),
+            drift=found.findings.drift,
+        )
+
+    return Subject(
+        name="topics",
+        reference=reference,
+        rows=[tokens.ids for tokens in tokenizer.encode(list(material.calibration))],
+        token_ids=WORDS,
+        judge=Examiner("logits", tokenizer, open_session(reference), material),
+        make_card=make_card,
+    )
 
 
 class GraphRunner:

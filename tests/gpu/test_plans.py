@@ -1,0 +1,47 @@
+"""TensorRT plans on a real GPU, judged. Nowhere that these were written has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.card import read_card
+from engines import plans
+from engines.errors import GpuNotUsable
+from engines.gated_engine import gated_engine
+from engines.gpu import gpu_for_tensorrt
+from engines.measure import answers_alone, answers_in_batches, open_session
+from engines.plan_here import open_plan
+from engines.runtime_options import Precision
+from tests.engines.tiny_encoder import tiny_rows
+from tests.engines.tiny_plan import tiny_subject
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model `topics` with a plan of random weights for this machine's GPU."""
+    try:
+        gpu_for_tensorrt()
+    except GpuNotUsable as error:
+        pytest.skip(f"no GPU to run on: {error}")
+    folder = tmp_path_factory.mktemp("plans")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plans, "subject_of", tiny_subject)
+        patch.setattr(plans, "TIMING_CACHES", folder / "caches")
+        plans.build_plans(["topics"], folder / "repository", Precision.FP16)
+    return folder / "repository" / "topics"
+
+
+def test_the_gate_asks_the_plan_which_answers_as_its_graph_within_fp16(model: Path) -> None:
+    asked = gated_engine(read_card(model / "1"), model / "1")
+    assert asked.not_run is None
+    assert asked.ran.startswith("model.plan, by TensorRT ")
+    rows = tiny_rows(40)
+    expected = answers_alone(open_session(model / "1" / "model.onnx"), rows)
+    engine = open_plan(model / "1" / "model.plan")
+    np.testing.assert_allclose(answers_alone(engine, rows), expected, atol=0.02)
+    np.testing.assert_allclose(answers_in_batches(engine, rows), expected, atol=0.02)
