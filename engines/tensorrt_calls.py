@@ -96,6 +96,7 @@ class PlanEngine:
         if self._context is None:
             raise PlanError(f"TensorRT cannot run the plan: {self._log.told()}")
         self._profiles = profiles
+        self._rooms: dict[str, tuple[int, int]] = {}
         names = (self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors))
         (self._output,) = (
             name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT
@@ -116,23 +117,30 @@ class PlanEngine:
         place = profile_of(self._profiles, tokens)
         self._context.set_optimization_profile_async(place, self._cuda.stream)
         self._cuda.wait()
-        addresses = []
-        try:
-            for name, values in feed.items():
-                addresses.append(self._cuda.reserve(values.nbytes))
-                self._cuda.copy_in(addresses[-1], values)
-                self._set(name, addresses[-1], values.shape)
-            output = np.empty(tuple(self._context.get_tensor_shape(self._output)), np.float32)
-            addresses.append(self._cuda.reserve(output.nbytes))
-            self._set(self._output, addresses[-1], None)
-            if not self._context.execute_async_v3(self._cuda.stream):
-                raise PlanError(f"TensorRT cannot run the plan: {self._log.told()}")
-            self._cuda.wait()
-            self._cuda.copy_out(addresses[-1], output)
-        finally:
-            for address in addresses:
-                self._cuda.release(address)
+        for name, values in feed.items():
+            address = self._room(name, values.nbytes)
+            self._cuda.copy_in(address, values)
+            self._set(name, address, values.shape)
+        output = np.empty(tuple(self._context.get_tensor_shape(self._output)), np.float32)
+        address = self._room(self._output, output.nbytes)
+        self._set(self._output, address, None)
+        if not self._context.execute_async_v3(self._cuda.stream):
+            raise PlanError(f"TensorRT cannot run the plan: {self._log.told()}")
+        self._cuda.wait()
+        self._cuda.copy_out(address, output)
         return [output]
+
+    def _room(self, name: str, size_bytes: int) -> int:
+        """The address of a tensor's memory on the GPU, which is kept from run to run, as a server
+        keeps it: reserving it anew would be part of every time that is measured."""
+        address, reserved_bytes = self._rooms.get(name, (0, 0))
+        if size_bytes <= reserved_bytes:
+            return address
+        if self._rooms.pop(name, None) is not None:
+            self._cuda.release(address)
+        address = self._cuda.reserve(size_bytes)
+        self._rooms[name] = (address, size_bytes)
+        return address
 
     def _set(self, name: str, address: int, shape: tuple[int, ...] | None) -> None:
         taken = shape is None or self._context.set_input_shape(name, shape)

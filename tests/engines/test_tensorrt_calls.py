@@ -102,6 +102,38 @@ def test_a_plan_is_run_by_the_profile_of_its_length(
     assert STATE["stream"] == STREAM
 
 
+def test_memory_of_the_gpu_is_kept_from_run_to_run(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: dict[int, int] = {}
+    reserve, release = cuda_memory.Cuda.reserve, cuda_memory.Cuda.release
+    reservations = []
+
+    def counted(cuda: cuda_memory.Cuda, size_bytes: int) -> int:
+        reservations.append(size_bytes)
+        address = reserve(cuda, size_bytes)
+        held[address] = size_bytes
+        return address
+
+    def let_go(cuda: cuda_memory.Cuda, address: int) -> None:
+        del held[address]
+        release(cuda, address)
+
+    monkeypatch.setattr(cuda_memory, "LIBRARY", str(library))
+    monkeypatch.setattr(cuda_memory.Cuda, "reserve", counted)
+    monkeypatch.setattr(cuda_memory.Cuda, "release", let_go)
+    engine = PlanEngine(b"11", PROFILES)
+    for _ in range(3):
+        engine.run(None, feed(*pad([[5, 6, 7]], 32)))
+    assert reservations == [32 * 8] * 3 + [8]
+    (shorter,) = engine.run(None, feed(*pad([[2, 3]], 16)))
+    assert shorter.tolist() == [[5, 2]]
+    assert len(reservations) == 4
+    (longer,) = engine.run(None, feed(*pad([[5, 6, 7], [1] * 20], 64)))
+    assert longer.tolist() == [[18, 3], [20, 20]]
+    assert sorted(held.values()) == [16, *[2 * 64 * 8] * 3]
+
+
 def test_a_plan_that_does_not_run_says_why(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_memory, "LIBRARY", str(library))
     with pytest.raises(PlanError, match="does not take the plan: the plan was built by another"):
