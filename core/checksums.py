@@ -9,6 +9,8 @@ from pathlib import Path
 from core.card import CARD_FILE, ENGINE_FILE, PLAN_FILE, TOKENIZER_FILE, EngineCard
 from core.onnx_file import EngineFileError, check_engine_file
 
+ONNX = Path(ENGINE_FILE).suffix
+
 
 def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
@@ -43,7 +45,7 @@ def changed_files(folder: Path, card: EngineCard) -> Iterator[tuple[str, str, st
 def engine_files(folder: Path, card: EngineCard) -> list[Path]:
     """The engine files of a version folder that are ONNX: as built, and what tuning laid beside
     it. A plan is none: what it was made of is."""
-    names = (name for name in recorded_files(card) if name not in (TOKENIZER_FILE, PLAN_FILE))
+    names = (name for name in recorded_files(card) if Path(name).suffix == ONNX)
     return [folder / name for name in names if name == ENGINE_FILE or (folder / name).exists()]
 
 

@@ -9,7 +9,7 @@ from core.card import EngineCard
 from engines.cuda import require_cuda
 from engines.engine_folder import engine_card, engine_folder
 from engines.runtimes import CUDA
-from engines.tune import Choice
+from engines.tune_choice import Choice
 from engines.tune_command import run_tune
 
 

@@ -142,7 +142,9 @@ def list_engines(repository: Repository = DEFAULT_REPOSITORY, as_json: AsJson = 
 def tune(
     names: Annotated[list[str] | None, typer.Argument(help="Which models; all by default.")] = None,
     lengths: Annotated[str, typer.Option(help="Texts' tokens:weight.")] = "25:0.7,128:0.3",
-    runtime: Annotated[str | None, typer.Option(help="Only onnxruntime, openvino or cuda.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Only onnxruntime, openvino, cuda, or tensorrt for plans.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="Only int8, fp32, bf16 or fp16.")] = None,
     seconds: Annotated[
         float, typer.Option(min=0.1, help="For each candidate at each batch size.")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tritonclient.grpc import model_config_pb2
 
-from core.card import PLAN_FILE
+from core.card import PLAN_FILE, EngineCard
 from core.plan import TENSORRT
-from engines.catalog import ModelSpec
+from engines.catalog import ModelSpec, spec_of
 from engines.errors import EngineError
 from engines.model_config import (
     CONFIG_FILE,
@@ -21,6 +21,7 @@ from engines.model_config import (
     read_config,
 )
 from engines.plan_shapes import Profile, graph_shapes
+from engines.runtimes import Candidate
 from engines.tensor_names import INPUT_NAMES
 
 PLAN_HEADER = "# Written by `sub50 engines build --runtime tensorrt` for one kind of GPU.\n"
@@ -53,6 +54,24 @@ def plan_config(spec: ModelSpec, profiles: Sequence[Profile]) -> model_config_pb
 def plan_config_text(spec: ModelSpec, profiles: Sequence[Profile]) -> str:
     """The text of config.pbtxt."""
     return PLAN_HEADER + config_text(plan_config(spec, profiles)).removeprefix(HEADER)
+
+
+def built_plan_text(card: EngineCard) -> str:
+    """The text of config.pbtxt of a model whose served version was built with that card."""
+    return plan_config_text(spec_of(card), _profiles(card))
+
+
+def tuned_plan_text(card: EngineCard, candidate: Candidate) -> str:
+    """The text of config.pbtxt for the plan, and its number of instances, that measured best."""
+    config = plan_config(spec_of(card), _profiles(card))
+    config.default_model_filename = candidate.engine_file
+    config.instance_group[0].count = candidate.instances
+    return config_text(config, tuned_model=card.name)
+
+
+def _profiles(card: EngineCard) -> list[Profile]:
+    assert card.plan is not None
+    return [Profile(*each) for each in card.plan.profiles]
 
 
 def require_backend(folder: Path, is_plan: bool) -> None:

@@ -26,7 +26,7 @@ from engines.plain_graph import require_plain
 from engines.plan_config import plan_config_text, require_backend
 from engines.plan_graph import plan_graph
 from engines.plan_record import plan_card, plan_fields
-from engines.plan_shapes import WORKSPACE_BYTES, memory_of, profiles, require_memory
+from engines.plan_shapes import WORKSPACE_BYTES, Profile, memory_of, profiles, require_memory
 from engines.quantize_subject import Source, Subject, checkpoint_subject, subject_of
 from engines.quantizing import Told, put_whole
 from engines.room import full_disk_told
@@ -111,22 +111,30 @@ def _write_version(
     told("measuring the graph, by ONNX Runtime")
     card = subject.make_card(graph, work)
     found = profiles(card.max_tokens, MAX_BATCH_SIZE)
-    require_memory(gpu, memory_of(graph.model, found))
-    told(f"building the plan for {gpu.name}, which takes minutes the first time")
-    tensorrt = tensorrt_version()
-    build = Build(found, WORKSPACE_BYTES, timing_cache(gpu, tensorrt))
-    plan = build_plan((work / ENGINE_FILE).read_bytes(), build)
+    plan = plan_of(graph.model, found, gpu, told)
     (work / PLAN_FILE).write_bytes(plan)
     told("measuring the plan")
     engine = PlanEngine(plan, found)
     findings = subject.judge.examine(engine)
     gate.require(subject.name, findings.verdict)
     timings = timings_of(engine, subject.reference, SECONDS_A_SHAPE, subject.token_ids)
-    fields = plan_fields(work, gpu, tensorrt, found, engine.memory_bytes)
+    fields = plan_fields(work, gpu, tensorrt_version(), found, engine.memory_bytes)
     card = plan_card(card, fields, precision, graph, findings, timings)
     card = card.model_copy(update={"version": VERSION, "hardware": hardware(gpu)})
     write_card(card, work)
     return card
+
+
+def plan_of(graph: onnx.ModelProto, found: Sequence[Profile], gpu: Gpu, told: Told) -> bytes:
+    """The plan of a graph for this machine's GPU.
+
+    Raises:
+        PlanError: the GPU has too little memory free, or TensorRT makes no plan of the graph.
+    """
+    require_memory(gpu, memory_of(graph, found))
+    told(f"building the plan for {gpu.name}, which takes minutes the first time")
+    build = Build(found, WORKSPACE_BYTES, timing_cache(gpu, tensorrt_version()))
+    return build_plan(graph.SerializeToString(), build)
 
 
 def timing_cache(gpu: Gpu, tensorrt: str) -> Path:

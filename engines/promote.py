@@ -263,7 +263,8 @@ def _copied_in(source: Path, card: EngineCard, folder: Path) -> str:
     try:
         # Inside the model, where Triton passes over folders that are not version numbers.
         partial = Path(tempfile.mkdtemp(prefix=INCOMING, dir=folder))
-        files = (ENGINE_FILE, config.default_model_filename or ENGINE_FILE, TOKENIZER_FILE)
+        files = [ENGINE_FILE, config.default_model_filename or ENGINE_FILE, TOKENIZER_FILE]
+        files += [PLAN_FILE] if card.plan else []
         for file in dict.fromkeys(files):
             shutil.copyfile(source / file, partial / file)
         write_card(card.model_copy(update={"version": version, "backend": config.backend}), partial)

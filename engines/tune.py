@@ -8,77 +8,29 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from core.buckets import bucket_length
 from core.card import ENGINE_FILE
-from engines import tune_gate, tune_measure, tune_unmeasured
+from engines import tune_gate, tune_unmeasured
 from engines.errors import EngineError
 from engines.gpu_graph import gpu_graph
 from engines.merge import ADAPTERS
-from engines.runtimes import (
-    CUDA,
-    GPU_FILE,
-    REFERENCE_FILE,
-    Candidate,
-    candidates,
-    gpu_name,
-    gpu_of,
-)
+from engines.runtimes import GPU_FILE, REFERENCE_FILE, Candidate, gpu_of
 from engines.tune_apply import apply, reset
-from engines.tune_choose import fitted_line, winner
+from engines.tune_choice import Choice
+from engines.tune_lengths import parse_lengths
+from engines.tune_measured import measured
+from engines.tune_plans import PlanWork, require_choice
 from engines.tune_reference import Origin, judge_of, unquantized
 from engines.tune_report import Tuned
 from engines.tune_subject import Subject, subjects
-from engines.tune_unmeasured import FOR_GPU
 
-DEFAULT_LENGTHS = "25:0.7,128:0.3"
-DEFAULT_SECONDS = 1.2
 WITHOUT_GRAPH = "FP32 and BF16 are left out, which take the unquantized graph"
 WITHOUT_GPU_GRAPH = "FP16 on the GPU is left out"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What is measured, and how.
-
-    Attributes:
-        lengths: the mix of texts to measure with, as in `25:0.7,128:0.3` (tokens:weight).
-        runtime: measure only this one, `onnxruntime`, `openvino` or, on a GPU, `cuda`.
-        precision: measure only this one, `int8`, `fp32`, `bf16` or `fp16`.
-        seconds: time of each candidate at each batch size.
-        base_folder: folder of the base encoder; None fetches it into a cache.
-        data: folder or file of labelled data, to hold accuracy to the gate too.
-        dry_run: measure, and write nothing.
-        source: folder of the checkpoint or adapter, where it is not found by itself.
-        unmeasured: write the engine for a GPU that this machine has not; the gate alone is asked.
-    """
-
-    lengths: str = DEFAULT_LENGTHS
-    runtime: str | None = None
-    precision: str | None = None
-    seconds: float = DEFAULT_SECONDS
-    base_folder: Path | None = None
-    data: Path | None = None
-    dry_run: bool = False
-    source: Path | None = None
-    unmeasured: bool = False
-
-    def ways(self) -> list[Candidate]:
-        """The candidates. Raises EngineError where none is left, or one cannot be run here."""
-        if not self.unmeasured:
-            return candidates(self.runtime, self.precision)
-        if self.runtime != CUDA or (self.precision or "fp16").lower() != "fp16":
-            raise EngineError(
-                "--unmeasured is for a GPU that is elsewhere: say --runtime cuda with it. What "
-                "runs on this machine is measured"
-            )
-        return [FOR_GPU]
 
 
 def tune_engines(
@@ -97,11 +49,11 @@ def tune_engines(
     Raises:
         EngineError: there is no such engine, a candidate cannot be run, or the gate refuses all.
     """
-    mix = parse_lengths(choice.lengths)
+    parse_lengths(choice.lengths)  # before anything slow
     if choice.source is not None and len(names or ()) != 1:
         raise EngineError("--source is of one model; name that one")
-    ways = choice.ways()
     chosen = subjects(names, repository, choice.data)
+    ways = _ways(chosen, choice)
     origin = Origin(choice.base_folder, choice.source, adapters)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     results = []
@@ -113,12 +65,23 @@ def tune_engines(
                 progress.update(step, description=f"{subject.name}: {text}")
 
             with tempfile.TemporaryDirectory(prefix="sub50-tune-") as work:
-                tuned = Work(subject, Path(work), told).tune(ways, choice, mix, origin)
+                if subject.card.plan is None:
+                    tuned = Work(subject, Path(work), told).tune(ways, choice, origin)
+                else:
+                    tuned = PlanWork(subject, Path(work), told).tune(choice, origin)
                 if not choice.dry_run:
                     apply(tuned, subject, Path(work) / tuned.winner.engine_file)
             progress.update(step, completed=1, description=f"{subject.name}: {tuned.winner.label}")
             results.append(tuned)
     return results
+
+
+def _ways(chosen: Sequence[Subject], choice: Choice) -> list[Candidate]:
+    """The candidates of engines that are ONNX. Raises EngineError where a choice leaves none."""
+    plans = [subject for subject in chosen if subject.card.plan is not None]
+    for subject in plans:
+        require_choice(subject, choice)
+    return choice.ways() if len(plans) < len(chosen) else []
 
 
 class Work:
@@ -131,7 +94,6 @@ class Work:
         self,
         ways: Sequence[Candidate],
         choice: Choice,
-        mix: Sequence[tuple[int, float]],
         origin: Origin,
     ) -> Tuned:
         """Ask the gate, measure, and choose."""
@@ -142,29 +104,9 @@ class Work:
         if choice.unmeasured:
             return tune_unmeasured.judged_alone(self.subject, self.folder, judge, self.told)
         asked = tune_gate.judged(possible, self.folder, judge, self.told)
-        lengths = cut_lengths(mix, self.subject.card.max_tokens)
-        found = tune_measure.measure(
-            list(asked.verdicts),
-            self.folder,
-            lengths,
-            choice.seconds,
-            self.told,
-            self.subject.token_ids,
-        )
-        best = winner(found, asked.verdicts)
-        overhead_ms, ms_per_token = fitted_line(best.runs)
-        return Tuned(
-            name=self.subject.name,
-            version=self.subject.card.version,
-            lengths=choice.lengths if lengths == mix else lengths_text(lengths),
-            measurements=found,
-            verdicts=asked.verdicts,
-            winner=best.candidate,
-            line_overhead_ms=overhead_ms,
-            line_ms_per_token=ms_per_token,
-            left_out=(*([missing] if missing else []), *asked.left_out),
-            gpu=next((gpu_name(gpu) for gpu in map(gpu_of, possible) if gpu), None),
-        )
+        gpu = next(filter(None, map(gpu_of, possible)), None)
+        left_out = [missing] if missing else []
+        return measured(self.subject, self.folder, asked, choice, self.told, left_out, gpu)
 
     def _lay_out(self, origin: Origin, for_gpu: bool) -> str | None:
         """Put the INT8 engine as it was made, and the unquantized graph, made anew, side by side.
@@ -203,40 +145,8 @@ class Work:
         return there
 
 
-def parse_lengths(text: str) -> list[tuple[int, float]]:
-    """`25:0.7,128:0.3` as pairs of tokens and weight; a weight left out is 1.
-
-    Raises:
-        EngineError: it is not of that form, or a length is not between 1 and 512.
-    """
-    mix = []
-    for part in text.split(","):
-        tokens, _, weight = part.partition(":")
-        try:
-            pair = int(tokens), float(weight or 1)
-            bucket_length(pair[0])
-        except ValueError as error:
-            raise EngineError(
-                f"--lengths {text!r}: {part!r}: {error}; say 25:0.7,128:0.3"
-            ) from None
-        if pair[0] < 1 or not 0 < pair[1] < float("inf"):
-            raise EngineError(f"--lengths {part!r}: tokens and weight must be positive")
-        mix.append(pair)
-    return mix
-
-
-def cut_lengths(mix: Sequence[tuple[int, float]], max_tokens: int) -> list[tuple[int, float]]:
-    """The mix as a model sees it that cuts texts at `max_tokens`."""
-    return [(min(tokens, max_tokens), weight) for tokens, weight in mix]
-
-
-def lengths_text(mix: Sequence[tuple[int, float]]) -> str:
-    """A mix as `--lengths` gives it."""
-    return ",".join(f"{tokens}:{weight:g}" for tokens, weight in mix)
-
-
 def reset_engines(names: Sequence[str] | None, repository: Path) -> list[str]:
-    """Go back to ONNX Runtime and INT8, as built or imported; returns the names of the models.
+    """Go back to what was built or imported; returns the names of the models.
 
     Raises:
         EngineError: there is no such engine.

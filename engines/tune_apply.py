@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.card import Hardware, Tuning, write_card
+from core.card import EngineCard, Hardware, Tuning, write_card
+from core.plan import TENSORRT
 from core.versions import VersionError, promotion_lock, served_folder, versions_of
 from engines.catalog import spec_of
 from engines.checksums import file_sha256
@@ -20,13 +21,15 @@ from engines.errors import EngineError
 from engines.hardware import hardware, machine
 from engines.listing import card_of
 from engines.model_config import CONFIG_FILE, config_text, tuned_config, untuned_text
-from engines.runtimes import DEFAULT, GPU_FILE, REFERENCE_FILE, Candidate
+from engines.plan_config import built_plan_text, tuned_plan_text
+from engines.plan_files import PLAN_FILES, built_precision
+from engines.runtimes import DEFAULT, GPU_FILE, REFERENCE_FILE, Candidate, gpu_of
 from engines.tune_report import Tuned
 from engines.tune_subject import Subject
 from engines.whole_file import whole_file
 
-# What tuning may lay beside the INT8 engine.
-BESIDE = (REFERENCE_FILE, GPU_FILE)
+# What tuning may lay beside what was built.
+BESIDE = (REFERENCE_FILE, GPU_FILE, *PLAN_FILES.values())
 
 
 def apply(tuned: Tuned, subject: Subject, made: Path) -> None:
@@ -37,7 +40,7 @@ def apply(tuned: Tuned, subject: Subject, made: Path) -> None:
     Args:
         tuned: what was measured of the subject.
         subject: the version that is served.
-        made: the winner's engine file, which is copied where it is not the INT8 engine.
+        made: the winner's engine file, which is copied where it is not what was built.
 
     Raises:
         EngineError: another version has been promoted meanwhile; nothing was written.
@@ -53,27 +56,42 @@ def apply(tuned: Tuned, subject: Subject, made: Path) -> None:
             "tuning": _tuning(tuned, version),
         }
         write_card(subject.card.model_copy(update=served), version)
-        overhead_tokens = round(tuned.line_overhead_ms / tuned.line_ms_per_token)
-        config = tuned_config(
-            spec_of(subject.card), candidate, overhead_tokens, subject.card.max_tokens
-        )
-        write_config(version.parent, config_text(config, tuned_model=subject.name))
+        write_config(version.parent, _tuned_text(tuned, subject.card))
         _remove_beside(version, candidate.engine_file)
         _tell_others(subject, candidate, is_tuned=True)
 
 
 def reset(subject: Subject) -> None:
-    """Go back to ONNX Runtime and INT8, as built or imported.
+    """Go back to what was built or imported: ONNX Runtime and INT8, or the version's own plan.
 
     Raises:
         EngineError: a promotion of the model is under way, or was meanwhile.
     """
     with _held(subject):
-        write_config(subject.folder.parent, untuned_text(subject.card))
-        default = {"backend": DEFAULT.backend, "precision": DEFAULT.precision, "tuning": None}
-        write_card(subject.card.model_copy(update=default), subject.folder)
+        card = subject.card
+        write_config(
+            subject.folder.parent, built_plan_text(card) if card.plan else untuned_text(card)
+        )
+        write_card(_as_built(card), subject.folder)
         _remove_beside(subject.folder)
         _tell_others(subject, DEFAULT, is_tuned=False)
+
+
+def _tuned_text(tuned: Tuned, card: EngineCard) -> str:
+    """The text of config.pbtxt for the winner."""
+    if card.plan is not None:
+        return tuned_plan_text(card, tuned.winner)
+    overhead_tokens = round(tuned.line_overhead_ms / tuned.line_ms_per_token)
+    config = tuned_config(spec_of(card), tuned.winner, overhead_tokens, card.max_tokens)
+    return config_text(config, tuned_model=card.name)
+
+
+def _as_built(card: EngineCard) -> EngineCard:
+    """The card of a version that is run as it was built."""
+    served: dict[str, object] = {"backend": DEFAULT.backend, "precision": DEFAULT.precision}
+    if card.plan is not None:
+        served = {"backend": TENSORRT, "precision": built_precision(card)}
+    return card.model_copy(update={**served, "tuning": None})
 
 
 def _remove_beside(version: Path, but: str | None = None) -> None:
@@ -118,17 +136,16 @@ def _tell_others(subject: Subject, candidate: Candidate, is_tuned: bool) -> None
             continue
         if is_tuned and card.tuning.engine_file == candidate.engine_file:
             way = candidate.as_dict()
+            if card.plan is not None:
+                way["precision"] = card.precision  # a version's own plan has its own
             changes: dict[str, object] = {
                 "backend": candidate.backend,
-                "precision": candidate.precision,
+                "precision": way["precision"],
                 "tuning": card.tuning.model_copy(update=way),
             }
         else:
-            changes = {
-                "backend": candidate.backend,
-                "precision": DEFAULT.precision,
-                "tuning": None,
-            }
+            changes = {"backend": candidate.backend} if card.plan is None else {}
+            card = _as_built(card)
             _remove_beside(version)
         write_card(card.model_copy(update=changes), version)
 
@@ -156,5 +173,7 @@ def _hardware(candidate: Candidate) -> Hardware | None:
     """What the candidate was measured on; None for one that runs on a GPU, where there is none."""
     if not candidate.on_gpu:
         return hardware()
+    if candidate.backend == TENSORRT:
+        return hardware(gpu_of(candidate))
     gpu = cuda_gpu()
     return hardware(gpu) if gpu else None

@@ -10,12 +10,13 @@ from rich.console import Console
 
 from engines.commands import table_console
 from engines.runtimes import INSTALL_OPENVINO, has_openvino
-from engines.tune import Choice, reset_engines, tune_engines
+from engines.tune import reset_engines, tune_engines
+from engines.tune_choice import Choice
 from engines.tune_report import check_plot, table, write_plot
 
 __all__ = ["Choice", "run_reset", "run_tune"]
 
-RESTART = "Restart `sub50 serve` to serve with it."
+RESTART = "Restart `sub50 serve`, or for plans NVIDIA's Triton, to serve with it."
 ON_A_GPU = "Measured nowhere: serve it on a machine with a GPU, and tune it there."
 
 
@@ -30,7 +31,7 @@ def run_tune(
     if plot is not None:
         check_plot(plot)
     console = table_console()
-    if not has_openvino():
+    if choice.runtime in (None, "openvino") and not has_openvino():
         console.print(INSTALL_OPENVINO, markup=False, highlight=False, soft_wrap=True)
     results = tune_engines(names or None, repository, choice)
     for tuned in results:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 
-from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card
+from core.card import ENGINE_FILE, PLAN_FILE, TOKENIZER_FILE, EngineCard, read_card
 from core.tokenizer import TextTokenizer
 from core.versions import VersionError, served_folder
 from engines.catalog import CATALOG, spec_of
@@ -100,12 +100,7 @@ def _served(name: str, repository: Path) -> tuple[Path, EngineCard]:
         raise EngineError(str(error)) from error
     except (FileNotFoundError, ValidationError) as error:
         raise EngineError(f"{version} has no card that can be read. {how_to_make(name)}") from error
-    if card.plan is not None:
-        raise EngineError(
-            f"{name} is a TensorRT plan for {card.plan.gpu}; tuning chooses among runtimes for "
-            "engines that are ONNX. Name another folder with --repository"
-        )
-    for file in (ENGINE_FILE, TOKENIZER_FILE):
+    for file in (ENGINE_FILE, TOKENIZER_FILE, *((PLAN_FILE,) if card.plan else ())):
         if not (version / file).is_file():
             raise EngineError(f"no {version / file}. {how_to_make(name, card)}")
     return version, card

@@ -19,7 +19,7 @@ from engines.gpu import Gpu, GpuError
 from engines.graph import classifier_graph
 from engines.model_config import CONFIG_FILE, read_config
 from engines.runtimes import GPU_FILE
-from engines.tune import Choice
+from engines.tune_choice import Choice
 from service.cli import app
 from tests.engines.test_tune_imported import import_tiny
 from tests.engines.test_tune_unmeasured import TIMES

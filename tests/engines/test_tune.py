@@ -21,9 +21,11 @@ from engines.material import default_material
 from engines.model_config import CONFIG_FILE, is_tuned, read_config, write_model_files
 from engines.promote import rollback
 from engines.runtimes import GPU_FILE, REFERENCE_FILE, Candidate, open_engine
-from engines.tune import Choice, cut_lengths, parse_lengths, reset_engines, tune_engines
+from engines.tune import reset_engines, tune_engines
 from engines.tune_apply import apply
+from engines.tune_choice import Choice
 from engines.tune_gate import judged
+from engines.tune_lengths import cut_lengths, parse_lengths
 from engines.tune_measure import BATCHES, Measurement, Point, measure
 from engines.tune_report import Tuned, check_plot, table, write_plot
 from engines.tune_subject import subjects

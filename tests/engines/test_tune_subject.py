@@ -14,7 +14,8 @@ from engines.catalog import spec_of
 from engines.errors import DataError, EngineError
 from engines.import_measure import Texts
 from engines.model_config import write_model_files
-from engines.tune import Choice, reset_engines, tune_engines
+from engines.tune import reset_engines, tune_engines
+from engines.tune_choice import Choice
 from engines.tune_subject import all_models, subjects
 from tests.tiny import card, write_model, write_version
 

@@ -1,22 +1,26 @@
-"""TensorRT plans on a real GPU, judged. Nowhere that these were written has one."""
+"""TensorRT plans on a real GPU, judged and chosen. Nowhere that these were written has one."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from core.card import read_card
-from engines import plans
+from engines import plans, tune_plans
 from engines.errors import GpuNotUsable
 from engines.gated_engine import gated_engine
 from engines.gpu import gpu_for_tensorrt
 from engines.measure import answers_alone, answers_in_batches, open_session
+from engines.model_config import CONFIG_FILE, read_config
 from engines.plan_here import open_plan
 from engines.runtime_options import Precision
+from service.cli import app
 from tests.engines.tiny_encoder import tiny_rows
-from tests.engines.tiny_plan import tiny_subject
+from tests.engines.tiny_plan import tiny_reference, tiny_subject
 
 pytestmark = pytest.mark.gpu
 
@@ -45,3 +49,18 @@ def test_the_gate_asks_the_plan_which_answers_as_its_graph_within_fp16(model: Pa
     engine = open_plan(model / "1" / "model.plan")
     np.testing.assert_allclose(answers_alone(engine, rows), expected, atol=0.02)
     np.testing.assert_allclose(answers_in_batches(engine, rows), expected, atol=0.02)
+
+
+def test_both_precisions_are_measured_and_the_best_is_written(
+    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(plans, "TIMING_CACHES", tmp_path)
+    monkeypatch.setattr(tune_plans, "unquantized", lambda subject, origin: tiny_reference())
+    arguments = ["engines", "tune", "topics", "--repository", str(model.parent), "--json"]
+    done = CliRunner().invoke(app, [*arguments, "--seconds", "0.3"])
+    assert done.exit_code == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert {each["precision"] for each in found["candidates"]} == {"FP16", "INT8"}
+    config = read_config(model / CONFIG_FILE)
+    assert config.instance_group[0].count == found["winner"]["instances"]
+    assert (model / "1" / config.default_model_filename).is_file()

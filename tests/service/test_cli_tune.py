@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from engines.catalog import CATALOG
 from engines.making_commands import tune
 from engines.model_config import write_model_files
-from engines.tune import Choice
+from engines.tune_choice import Choice
 from service.cli import app
 from tests.tiny import card, write_model
 
