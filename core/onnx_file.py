@@ -22,7 +22,7 @@ OPERATORS: dict[str, frozenset[str] | None] = {
     "": None,
     "ai.onnx": None,
     # A scheme of `sub50 engines quantize`, and what graphs for a GPU have (engines/gpu_graph.py).
-    "com.microsoft": frozenset({"MatMulNBits", "Attention"}),
+    "com.microsoft": frozenset({"MatMulNBits", "Attention", "SkipLayerNormalization", "BiasGelu"}),
 }
 # They run as often as their input says, which may be for ever.
 LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})

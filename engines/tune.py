@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from core.card import ENGINE_FILE
 from engines import tune_gate, tune_unmeasured
 from engines.errors import EngineError
-from engines.gpu_graph import gpu_graph
+from engines.gpu_graph import gpu_graph, spelled_out
 from engines.merge import ADAPTERS
 from engines.runtimes import GPU_FILE, REFERENCE_FILE, Candidate, gpu_of
 from engines.tune_apply import apply, reset
@@ -89,6 +89,7 @@ class Work:
 
     def __init__(self, subject: Subject, folder: Path, told: Callable[[str], None]) -> None:
         self.subject, self.folder, self.told = subject, folder, told
+        self.notes: list[str] = []
 
     def tune(
         self,
@@ -102,10 +103,12 @@ class Work:
         self.told("gate: the answers to compare with")
         judge = judge_of(self.subject, self.folder)
         if choice.unmeasured:
-            return tune_unmeasured.judged_alone(self.subject, self.folder, judge, self.told)
+            return tune_unmeasured.judged_alone(
+                self.subject, self.folder, judge, self.told, self.notes
+            )
         asked = tune_gate.judged(possible, self.folder, judge, self.told)
         gpu = next(filter(None, map(gpu_of, possible)), None)
-        left_out = [missing] if missing else []
+        left_out = [*([missing] if missing else []), *self.notes]
         return measured(self.subject, self.folder, asked, choice, self.told, left_out, gpu)
 
     def _lay_out(self, origin: Origin, for_gpu: bool) -> str | None:
@@ -134,6 +137,7 @@ class Work:
             model = gpu_graph(reference, self.subject.card.max_tokens)
         except EngineError as error:
             return f"{WITHOUT_GPU_GRAPH}: {error}"
+        self.notes += spelled_out(model)
         onnx.save(model, self.folder / GPU_FILE)
         return None
 

@@ -23,8 +23,8 @@ PLOT_SUFFIXES = (".svg", ".png", ".pdf")
 class Tuned:
     """One model's measurements, verdicts and winner, with the line of the winner's runs.
 
-    `left_out` says, in a line each, what could not be measured and why. `gpu` is the one that
-    candidates ran on, where any did.
+    `left_out` says, in a line each, what could not be measured and why, and what runs on a GPU as
+    exported. `gpu` is the one that candidates ran on, where any did.
     """
 
     name: str

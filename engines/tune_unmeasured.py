@@ -7,7 +7,7 @@ adds up in another order, and in FP16, it does not see: measure there before you
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engines.errors import EngineError
@@ -24,7 +24,11 @@ NO_GPU = "no GPU, not measured"
 
 
 def judged_alone(
-    subject: Subject, folder: Path, judge: Judge, told: Callable[[str], None]
+    subject: Subject,
+    folder: Path,
+    judge: Judge,
+    told: Callable[[str], None],
+    notes: Sequence[str],
 ) -> Tuned:
     """What tuning writes of the engine for a GPU, without figures of its own.
 
@@ -36,6 +40,7 @@ def judged_alone(
         folder: with the graph for the GPU.
         judge: holds engines against the unquantized one.
         told: hears what is being done.
+        notes: lines on the graph, to be shown.
 
     Raises:
         EngineError: the gate refuses it, or the card has no times.
@@ -64,5 +69,6 @@ def judged_alone(
         winner=FOR_GPU,
         line_overhead_ms=overhead_ms,
         line_ms_per_token=ms_per_token,
+        left_out=tuple(notes),
         gpu=NO_GPU,
     )

@@ -19,6 +19,7 @@ from engines.deliver import Fit, deliver
 from engines.gpu_graph import attention_nodes
 from engines.graph import classifier_graph
 from engines.model_config import CONFIG_FILE, read_config
+from engines.padded_graph import keeping_padding
 from engines.runtimes import GPU_FILE
 from tests.engines.test_tune_imported import import_tiny
 from tests.engines.tiny_encoder import SHAPE, tiny_head, tiny_weights
@@ -65,6 +66,7 @@ def test_it_is_written_for_a_gpu_and_taken_back(repository: Path, tmp_path: Path
     assert done.exit_code == 0, done.stderr
     assert "Measured nowhere" in done.stderr
     (told,) = json.loads(done.stdout)
+    assert told["left_out"] == []
     assert told["winner"]["precision"] == "FP16"
     assert told["line_overhead_ms"] == pytest.approx(1, abs=0.01)
 
@@ -87,6 +89,20 @@ def test_it_is_written_for_a_gpu_and_taken_back(repository: Path, tmp_path: Path
     assert (folder / CONFIG_FILE).read_text() == before
     assert not engine.exists()
     assert (folder / "1" / ENGINE_FILE).is_file()
+
+
+def test_attention_that_is_left_as_exported_is_said(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own attention with padding kept is written unlike any exporter's."""
+    graph = keeping_padding(classifier_graph(tiny_weights(), SHAPE, *tiny_head()))
+    monkeypatch.setattr("engines.tune.unquantized", lambda subject, origin: graph)
+    done = tune(repository, *WANTED)
+    assert done.exit_code == 0, done.stderr
+    said = f"on a GPU, {SHAPE.layers} of {SHAPE.layers} layers run their attention as it was"
+    assert f"mine: {said}" in done.stderr
+    (told,) = json.loads(done.stdout)
+    assert [line.startswith(said) for line in told["left_out"]] == [True]
 
 
 @pytest.mark.usefixtures("checkpoint_is_there")

@@ -86,9 +86,15 @@ def save_weights(folder: Path, outputs: int) -> None:
 
 
 def write_checkpoint(
-    folder: Path, architecture: str, labels: tuple[str, ...] = LABELS, **config: Any
+    folder: Path,
+    architecture: str,
+    labels: tuple[str, ...] = LABELS,
+    *,
+    biases: float = 0.0,
+    **config: Any,
 ) -> Path:
-    """A checkpoint with random weights, as transformers saves it."""
+    """A checkpoint with random weights, as transformers saves it, and biases that are apart by
+    `biases`; transformers itself leaves them at 0, and all layer norms at 1."""
     import torch
     import transformers
 
@@ -101,6 +107,12 @@ def write_checkpoint(
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
     )
-    getattr(transformers, architecture)(made).save_pretrained(folder)
+    model = getattr(transformers, architecture)(made)
+    if biases:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim == 1:
+                    parameter += biases * torch.randn_like(parameter)
+    model.save_pretrained(folder)
     write_tokenizer(folder / "tokenizer.json")
     return folder
