@@ -7,6 +7,11 @@ RATE ?= 40
 DURATION ?= 120
 SCENARIO ?= classify
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# ONNX Runtime for GPUs takes the folder of the one for processors, which pip brings back beside it.
+install = $(PIP) install -c constraints.txt -e '$(1)' && \
+  if $(PIP) show onnxruntime-gpu >/dev/null 2>&1 && $(PIP) show onnxruntime >/dev/null 2>&1; then \
+  $(PIP) uninstall --yes onnxruntime onnxruntime-gpu && \
+  $(PIP) install -c constraints.txt --no-deps onnxruntime-gpu; fi
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev setup-gpu setup-train run test test-train lint loadtest engines peers clean
@@ -28,9 +33,7 @@ setup-dev: setup $(VENV)/dev.done ## and what the tests need
 setup-train: $(VENV)/train.done ## PyTorch and the training side, into .venv
 
 setup-gpu: $(VENV)/serve.done ## ONNX Runtime for NVIDIA GPUs, in the place of the one for processors
-	@$(PIP) install -c constraints.txt -e '.[gpu]'
-	@$(PIP) uninstall --yes onnxruntime onnxruntime-gpu
-	@$(PIP) install -c constraints.txt --no-deps onnxruntime-gpu
+	@$(call install,.[gpu])
 
 # What runs a real Triton or measures a load needs the machine to itself; all else goes by two.
 TESTED := not train and not image
@@ -114,30 +117,30 @@ $(VENV)/bin/python:
 
 $(VENV)/serve.done: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the serving environment into $(VENV) …"
-	@$(PIP) install -c constraints.txt -e .
+	@$(call install,.)
 	@touch $@
 
 $(VENV)/dev.done: pyproject.toml constraints.txt $(VENV)/serve.done
 	@echo "installing what the tests need …"
-	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@$(call install,.[dev])
 	@touch $@
 
 $(VENV)/loadtest.done: pyproject.toml constraints.txt $(VENV)/serve.done
 	@echo "installing the load generator …"
-	@$(PIP) install -c constraints.txt -e '.[loadtest]'
+	@$(call install,.[loadtest])
 	@touch $@
 
 $(VENV)/train.done: pyproject.toml constraints.txt $(VENV)/serve.done
 	@echo "installing PyTorch and the training side …"
-	@$(PIP) install -c constraints.txt -e '.[train]'
+	@$(call install,.[train])
 	@touch $@
 
 $(VENV)/audit.done: pyproject.toml constraints.txt $(VENV)/serve.done
 	@echo "installing what looks after the packages that ship …"
-	@$(PIP) install -c constraints.txt -e '.[audit]'
+	@$(call install,.[audit])
 	@touch $@
 
 $(VENV)/peers.done: pyproject.toml constraints.txt $(VENV)/serve.done
 	@echo "installing the peers …"
-	@$(PIP) install -c constraints.txt -e '.[peers]'
+	@$(call install,.[peers])
 	@touch $@
