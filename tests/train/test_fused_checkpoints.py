@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from typer.testing import CliRunner
 
 from core.buckets import BUCKET_LENGTHS
 from core.onnx_file import check_graph_bytes
 from core.sub50_cuda import BoundEngine
 from core.tokenizer import pad
 from engines.checkpoint import read_checkpoint
+from engines.cli import engines_app
 from engines.gpu_config import GPU_RUN_TOKENS
 from engines.gpu_graph import attention_left, attention_nodes, fused, gpu_graph, spelled_out
+from engines.importing import Import, import_checkpoint
 from engines.measure import Floats, feed, open_session
+from engines.runtimes import GPU_FILE
 from engines.simplify import simplified
 from tests.engines.tiny_checkpoints import ARCHITECTURES, SIZES, VOCABULARY, write_checkpoint
 
@@ -104,3 +110,20 @@ def test_albert_stores_the_weights_of_its_one_attention_once(exported: Export) -
     found = fused(exported("AlbertForSequenceClassification"), 512)
     weights = {n.input[1] for n in found.graph.node if n.op_type == "Attention"}
     assert len(weights) == 1
+
+
+def test_an_imported_model_is_written_for_a_gpu(tmp_path: Path) -> None:
+    """From the checkpoint to the file that is served, by the commands."""
+    checkpoint = write_checkpoint(tmp_path / "it", "RobertaForSequenceClassification", biases=0.3)
+    data = tmp_path / "rows.jsonl"
+    texts = (f"a {'good ' * (n % 9)}film of {n} stars" for n in range(80))
+    data.write_text("".join(f'{{"text": "{text}", "label": 0}}\n' for text in texts))
+    repository = tmp_path / "models"
+    import_checkpoint(Import(str(checkpoint), "mine", data=data), repository)
+    command = ["tune", "mine", "--runtime", "cuda", "--unmeasured", "--data", str(data)]
+    done = CliRunner().invoke(engines_app, [*command, "--repository", str(repository), "--json"])
+    assert done.exit_code == 0, done.output
+    (told,) = json.loads(done.stdout)
+    assert told["left_out"] == []
+    engine = onnx.load(repository / "mine" / "1" / GPU_FILE)
+    assert (attention_nodes(engine), attention_left(engine)) == (ALL, 0)
