@@ -31,7 +31,7 @@ def run_tune(
     if plot is not None:
         check_plot(plot)
     console = table_console()
-    if choice.runtime in (None, "openvino") and not has_openvino():
+    if choice.runtime is None and not has_openvino():
         console.print(INSTALL_OPENVINO, markup=False, highlight=False, soft_wrap=True)
     results = tune_engines(names or None, repository, choice)
     for tuned in results:

@@ -59,12 +59,16 @@ def tune(repository: Path, *arguments: str) -> Any:
 
 
 @pytest.mark.usefixtures("checkpoint_is_there")
-def test_it_is_written_for_a_gpu_and_taken_back(repository: Path, tmp_path: Path) -> None:
+def test_it_is_written_for_a_gpu_and_taken_back(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.tune_command.has_openvino", lambda: False)
     folder = repository / "mine"
     before = (folder / CONFIG_FILE).read_text()
     done = tune(repository, *WANTED)
     assert done.exit_code == 0, done.stderr
     assert "Measured nowhere" in done.stderr
+    assert "OpenVINO" not in done.stderr, "it was not asked for"
     (told,) = json.loads(done.stdout)
     assert told["left_out"] == []
     assert told["winner"]["precision"] == "FP16"
