@@ -36,6 +36,7 @@ from loadtest.peers.engine import DEFAULT_MODEL
 from loadtest.peers.servers import SERVERS, PeerError, Server, running
 from loadtest.plan import Plan
 from loadtest.stack import sigterm_exits
+from loadtest.steal import Steal
 from loadtest.verdict import Verdict, judge
 
 ONE_CLIENT_REQUESTS = 500
@@ -203,6 +204,7 @@ def main() -> int:
         budget_ms=options.budget_ms,
         timeout_ms=CLIENT_TIMEOUT_MS,
     )
+    steal = Steal()
     measured, alone = bench(
         [server for server in wanted if server.missing() is None],
         options.kind or KINDS,
@@ -211,7 +213,10 @@ def main() -> int:
         options.engine_seconds,
     )
     rows = rows_of(measured, alone)
+    warning = steal.warning()
     Console(width=120).print(table_of(rows, options.budget_ms))
+    if warning is not None:
+        stderr.print(warning, style="yellow", markup=False)
     if options.json:
         write_json(options.json, rows, measured, alone)
     return 0 if len({each.server for each in measured}) == len(wanted) else 1
