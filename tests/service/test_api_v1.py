@@ -112,8 +112,10 @@ def test_bulk_requests_are_cut_into_slices_of_second_priority(service: Service) 
     texts = ["the bad film . " * 20] * 40
     response = service.post("/v1/classify", {"input": texts})
     assert response.status_code == 200
-    assert len(service.triton.requests) > 4
-    for request in service.triton.requests:
+    # Without an id: whether a model lives that nobody asks.
+    slices = [request for request in service.triton.requests if request.id]
+    assert len(slices) > 4
+    for request in slices:
         rows, length = request.inputs[0].shape
         assert rows * length <= 512
         assert request.parameters["priority"].uint64_param == 2

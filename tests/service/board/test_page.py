@@ -73,9 +73,9 @@ def test_it_shows_the_service_s_own_numbers(browser: Browser, start_service: Sta
     assert "3 requests" in browser.find("#bulk").text
     calls = window["calls"]
     assert f"{calls['count']} calls, {calls['mean_rows']:.1f} rows" in browser.find("#calls").text
-    first = [cell.text for cell in browser.driver.find_elements("css selector", "#models tr")]
-    assert first[1].startswith("contracts summarize 1 int8 onnxruntime yes 0")
-    assert any(row.startswith("sentiment classify 1 int8 onnxruntime yes 20") for row in first)
+    cells = " ".join(browser.texts("#models th, #models td"))
+    assert "contracts summarize 1 int8 onnxruntime yes 0" in cells
+    assert "sentiment classify 1 int8 onnxruntime yes 20" in cells
 
 
 def test_the_charts_have_the_promise_and_tell_each_sample(
