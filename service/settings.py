@@ -195,12 +195,12 @@ class Settings(BaseSettings):
         "promised or failed for a reason of ours (5xx), or none.",
     )
     triton_niceness: int = Field(
-        10,
+        0,
         ge=0,
         le=19,
         description="How far the embedded Triton and its engines stand back for the API where both "
-        "want a core, as in nice(1), so that refusals need not wait; other busy programs of the "
-        "machine gain as well, and 0 is not at all.",
+        "want a core, as in nice(1), so that refusals need not wait; only where no other busy "
+        "program shares the cores, for it would starve the engines.",
     )
     triton_metrics_port: int | None = Field(
         None,
