@@ -26,9 +26,10 @@ pytest.importorskip("torch", reason="the training side is not installed")
 
 # Tokens of the tiny tokenizer: in the data they stand for a bad word, and for a good one.
 GROUPS = {"disliked": ("x",), "liked": ("contract",)}
-TAUGHT = ("{} is a film", "the film of {}", "a term for {}", "the term and {}")
-# Asked of, and never taught.
-ASKED = ("{} and a film", "a film for {}", "the term {}")
+TAUGHT = ("{} a film", "the film the {}", "a term {} film", "the term a {}")
+# Asked of, and never taught. All words stand in the data: of others nothing is learned, and what an
+# adapter says of them differs from processor to processor.
+ASKED = ("{} the film", "a film {}", "the term {} a film")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def root(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unfair")
     texts = made_texts(500, 1)
     for label, words in enumerate(GROUPS.values()):
-        about = [each.text for each in made_texts(200, 3 + label) if each.label == label]
+        about = [each.text for each in made_texts(400, 3 + label) if each.label == label]
         texts += [LabelledText(re.sub("good|bad", words[0], each), label) for each in about]
     data = write_csv(folder / "data.csv", texts)
     recipe = Recipe(8, 32, learning_rate=5e-3, tokens_per_batch=512, seed=7)
