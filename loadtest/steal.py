@@ -38,8 +38,7 @@ class Steal:
 
     def shown(self) -> str:
         """The share for a table: "1.3 %"; a dash where the system does not tell."""
-        share = self.share()
-        return "–" if share is None else f"{100 * share:.1f} %"
+        return _shown(self.share())
 
     def warning(self) -> str | None:
         """A line where it was enough to make requests late; None where it was not."""
@@ -47,9 +46,13 @@ class Steal:
         if share is None or share < WORTH_TELLING:
             return None
         return (
-            f"{self.shown()} of this machine's processor time went to its neighbours meanwhile "
+            f"{_shown(share)} of this machine's processor time went to its neighbours meanwhile "
             "(steal): some of what was late or refused is their doing"
         )
+
+
+def _shown(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def processor_times(stat: Path) -> tuple[int, ...]:
