@@ -25,7 +25,7 @@ from engines.tune_choice import Choice
 from engines.tune_lengths import parse_lengths
 from engines.tune_measured import measured
 from engines.tune_plans import PlanWork, require_choice
-from engines.tune_reference import Origin, judge_of, unquantized
+from engines.tune_reference import Origin, judge_of, made_anew
 from engines.tune_report import Tuned
 from engines.tune_subject import Subject, subjects
 
@@ -117,17 +117,11 @@ class Work:
         That of a GPU, where asked for, is made of the unquantized one. Returns a line on what is
         left out without such a graph; None where there is one.
         """
-        card = self.subject.card
         engine = self.subject.folder / ENGINE_FILE
         (self.folder / ENGINE_FILE).symlink_to(engine.absolute())
-        self.told("making the unquantized graph")
-        named = origin.source or (origin.base_folder if card.imported is None else None)
-        try:
-            reference = unquantized(self.subject, origin)
-        except EngineError as error:
-            if named is not None:
-                raise
-            return f"{WITHOUT_GRAPH}: {error}"
+        reference = made_anew(self.subject, origin, self.told)
+        if isinstance(reference, EngineError):
+            return f"{WITHOUT_GRAPH}: {reference}"
         onnx.save(reference, self.folder / REFERENCE_FILE)
         return self._lay_out_for_gpu(reference) if for_gpu else None
 

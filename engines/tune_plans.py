@@ -31,7 +31,7 @@ from engines.sensitivity import Judge
 from engines.tune_choice import Choice
 from engines.tune_gate import judged
 from engines.tune_measured import measured
-from engines.tune_reference import AfterInt8, Origin, unquantized
+from engines.tune_reference import AfterInt8, Origin, made_anew
 from engines.tune_report import Tuned
 from engines.tune_subject import Subject
 
@@ -81,17 +81,13 @@ class PlanWork:
         Without it, plans are held against the one that was built, and to what its gate found.
         """
         card = self.subject.card
-        self.told("making the unquantized graph")
-        named = origin.source or (origin.base_folder if card.imported is None else None)
-        try:
-            reference = unquantized(self.subject, origin)
-        except EngineError as error:
-            if named is not None:
-                raise
+        reference = made_anew(self.subject, origin, self.told)
+        if isinstance(reference, EngineError):
             built = open_plan(self.folder / PLAN_FILE)
             judge = AfterInt8(card, self.subject.judge(built))
             other = OTHER[built_precision(card)]
-            return judge, None, f"{other} is left out, which takes the unquantized graph: {error}"
+            missing = f"{other} is left out, which takes the unquantized graph: {reference}"
+            return judge, None, missing
         return self.subject.judge(open_session(reference)), reference, None
 
     def _build(

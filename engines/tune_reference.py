@@ -6,6 +6,7 @@ what its own gate found that INT8 changes is then added to what the candidates c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +45,24 @@ class Origin:
     base_folder: Path | None = None
     source: Path | None = None
     adapters: Path = ADAPTERS
+
+
+def made_anew(
+    subject: Subject, origin: Origin, told: Callable[[str], None]
+) -> onnx.ModelProto | EngineError:
+    """`unquantized`, or why it cannot be had where nobody named what it is made of.
+
+    Raises:
+        EngineError: what was named does not make it.
+    """
+    told("making the unquantized graph")
+    is_base_named = subject.card.imported is None and origin.base_folder is not None
+    try:
+        return unquantized(subject, origin)
+    except EngineError as error:
+        if origin.source is not None or is_base_named:
+            raise
+        return error
 
 
 def unquantized(subject: Subject, origin: Origin) -> onnx.ModelProto:

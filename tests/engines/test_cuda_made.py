@@ -31,7 +31,7 @@ from tests.engines.tiny_plan import L4
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model that was just imported, on a machine whose GPU is believed."""
     graph = classifier_graph(tiny_weights(), SHAPE, *tiny_head())
-    monkeypatch.setattr("engines.tune.unquantized", lambda subject, origin: graph)
+    monkeypatch.setattr("engines.tune_reference.unquantized", lambda subject, origin: graph)
     monkeypatch.setattr(cuda_made, "require_cuda", lambda: L4)
     monkeypatch.setattr(cuda_made, "Choice", partial(Choice, unmeasured=True))
     import_tiny(tmp_path / "models", timings=TIMES)

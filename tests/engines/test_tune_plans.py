@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from core.card import PLAN_FILE, read_card, write_card
 from core.checksums import changed_files, engine_files
 from core.versions import Served, whole_card, write_served
-from engines import plans, tune_plans
+from engines import plans, tune_reference
 from engines.errors import EngineError
 from engines.evaluated_engine import as_served
 from engines.gated_engine import gated_engine
@@ -47,7 +47,7 @@ def model(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The model's folder, on a machine with the GPU and what the model was made of."""
     put_gpu(tmp_path / "machine", monkeypatch)
     monkeypatch.setattr(plans, "TIMING_CACHES", tmp_path / "caches")
-    monkeypatch.setattr(tune_plans, "unquantized", lambda subject, origin: tiny_reference())
+    monkeypatch.setattr(tune_reference, "unquantized", lambda subject, origin: tiny_reference())
     monkeypatch.setattr("engines.material.PROBE_TEXTS", PROBES)
     shutil.copytree(built, tmp_path / "repository")
     return tmp_path / "repository" / "topics"
@@ -147,7 +147,7 @@ def test_without_what_it_was_made_of_its_own_plan_is_measured(
     def gone(subject: object, origin: object) -> None:
         raise EngineError("the adapter is gone")
 
-    monkeypatch.setattr(tune_plans, "unquantized", gone)
+    monkeypatch.setattr(tune_reference, "unquantized", gone)
     code, (found,), said = tune(model, "--dry-run")
     assert code == 0, said
     assert {each["precision"] for each in found["candidates"]} == {"FP16"}

@@ -50,7 +50,7 @@ def repository(tmp_path: Path) -> Path:
 def checkpoint_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its unquantized graph, without PyTorch to make it."""
     graph = classifier_graph(tiny_weights(), SHAPE, *tiny_head())
-    monkeypatch.setattr("engines.tune.unquantized", lambda subject, origin: graph)
+    monkeypatch.setattr("engines.tune_reference.unquantized", lambda subject, origin: graph)
 
 
 def tune(repository: Path, *arguments: str) -> Any:
@@ -100,7 +100,7 @@ def test_attention_that_is_left_as_exported_is_said(
 ) -> None:
     """Our own attention with padding kept is written unlike any exporter's."""
     graph = keeping_padding(classifier_graph(tiny_weights(), SHAPE, *tiny_head()))
-    monkeypatch.setattr("engines.tune.unquantized", lambda subject, origin: graph)
+    monkeypatch.setattr("engines.tune_reference.unquantized", lambda subject, origin: graph)
     done = tune(repository, *WANTED)
     assert done.exit_code == 0, done.stderr
     said = f"on a GPU, {SHAPE.layers} of {SHAPE.layers} layers run their attention as it was"

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from core.card import read_card
-from engines import plans, tune_plans
+from engines import plans, tune_reference
 from engines.errors import GpuNotUsable
 from engines.gated_engine import gated_engine
 from engines.gpu import gpu_for_tensorrt
@@ -55,7 +55,7 @@ def test_both_precisions_are_measured_and_the_best_is_written(
     model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(plans, "TIMING_CACHES", tmp_path)
-    monkeypatch.setattr(tune_plans, "unquantized", lambda subject, origin: tiny_reference())
+    monkeypatch.setattr(tune_reference, "unquantized", lambda subject, origin: tiny_reference())
     arguments = ["engines", "tune", "topics", "--repository", str(model.parent), "--json"]
     done = CliRunner().invoke(app, [*arguments, "--seconds", "0.3"])
     assert done.exit_code == 0, done.stderr
