@@ -203,6 +203,12 @@ class EngineCard(Record):
     )
     plan: Plan | None = None
 
+    def as_built(self) -> EngineCard:
+        """The card of this ONNX engine as nobody tuned it: INT8 by ONNX Runtime, on processors."""
+        return self.model_copy(
+            update={"backend": "onnxruntime", "precision": "INT8", "tuning": None}
+        )
+
 
 def read_card(folder: Path) -> EngineCard:
     """Read the card of a version folder.

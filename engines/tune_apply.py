@@ -88,10 +88,10 @@ def _tuned_text(tuned: Tuned, card: EngineCard) -> str:
 
 def _as_built(card: EngineCard) -> EngineCard:
     """The card of a version that is run as it was built."""
-    served: dict[str, object] = {"backend": DEFAULT.backend, "precision": DEFAULT.precision}
-    if card.plan is not None:
-        served = {"backend": TENSORRT, "precision": built_precision(card)}
-    return card.model_copy(update={**served, "tuning": None})
+    if card.plan is None:
+        return card.as_built()
+    served = {"backend": TENSORRT, "precision": built_precision(card), "tuning": None}
+    return card.model_copy(update=served)
 
 
 def _remove_beside(version: Path, but: str | None = None) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -56,6 +56,7 @@ class Surroundings:
 
     Attributes:
         instances: calls of each model that Triton runs side by side, where that is known.
+        stand_ins: models that ask for a GPU and are served by their engines for processors.
         hosted: the ways to promote, where Triton is ours.
         kept: Triton, where it is brought back when it ends.
         give_up: told where a Triton that runs elsewhere has not come in time; without it nobody
@@ -66,6 +67,7 @@ class Surroundings:
     """
 
     instances: Mapping[str, int] = field(default_factory=dict)
+    stand_ins: Collection[str] = ()
     hosted: HostedTriton | None = None
     kept: Revivable | None = None
     give_up: Callable[[ServeError], None] | None = None
@@ -83,7 +85,7 @@ def create_app(
         ServeError: the repository has no models, one lacks its engine, or keys cannot be used.
     """
     around = around or Surroundings()
-    models = ModelCatalog.load(settings.repository)
+    models = ModelCatalog.load(settings.repository, around.stand_ins)
     metrics = _metrics(models, around.connections)
     access = Access(settings, metrics)
     client = TritonClient(triton_target)
@@ -205,6 +207,7 @@ def _metrics(models: ModelCatalog, connections: Connections | None) -> Metrics:
     PlatformCollector(registry=registry)
     for model in models.all():
         metrics.serve_engine(model.engine_info)
+        metrics.engine_stands_in.labels(model.name).set(model.stands_in)
     if connections is not None:
         metrics.connections.set_function(lambda: connections.open)
         connections.on_cut = lambda reason: metrics.connections_cut.labels(reason).inc()

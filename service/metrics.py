@@ -216,6 +216,13 @@ class Metrics:
             ("model",),
             registry=registry,
         )
+        self.engine_stands_in = Gauge(
+            "sub50_engine_stands_in",
+            "1 where a model that was tuned to a GPU is served by its engine for processors, since "
+            "the GPU could not be used when the service was started; else 0.",
+            ("model",),
+            registry=registry,
+        )
         self.triton_restarts = Counter(
             "sub50_triton_restarts_total",
             "Starts of the embedded Triton after the first, by why: triton_died, model_died, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,12 +23,14 @@ class ServedModel:
     """One version of a model: its card, and the tokenizer that belongs to its engine.
 
     A request looks it up once and keeps it to its end, so that one version tokenizes, runs and
-    labels it. `in_flight` counts those that do.
+    labels it. `in_flight` counts those that do. One that `stands_in` was tuned to a GPU that cannot
+    be used: it is run, and its card says so, as it was built for processors.
     """
 
     card: EngineCard
     tokenizer: TextTokenizer
     in_flight: int = 0
+    stands_in: bool = False
 
     @property
     def name(self) -> str:
@@ -58,8 +61,11 @@ class ModelCatalog:
         self._models = models
 
     @classmethod
-    def load(cls, repository: Path) -> ModelCatalog:
+    def load(cls, repository: Path, stand_ins: Collection[str] = ()) -> ModelCatalog:
         """Read every model folder that has a config.pbtxt.
+
+        `stand_ins` are the models that are served by their engines for processors, though tuned to
+        a GPU.
 
         Raises:
             ServeError: there are no models, or one lacks a usable engine; names it.
@@ -71,7 +77,7 @@ class ModelCatalog:
                 f"SUB50_REPOSITORY, and {BUILD_HINT}"
             )
         with told_when_slow(f"the models in {repository}"):
-            models = [_load_model(folder) for folder in folders]
+            models = [_load_model(folder, folder.name in stand_ins) for folder in folders]
         return cls({model.name: model for model in models})
 
     def get(self, name: str, task: Task) -> ServedModel:
@@ -108,31 +114,37 @@ class ModelCatalog:
         return before
 
 
-def load_version(version: Path, like: ServedModel | None = None) -> ServedModel:
+def load_version(
+    version: Path, like: ServedModel | None = None, *, stands_in: bool = False
+) -> ServedModel:
     """Card and tokenizer of a version folder.
 
-    `like` lends its tokenizer where it is the same: parsing one takes long enough to make others
-    late.
+    `like` is another version of the model. It lends its tokenizer where it is the same: parsing one
+    takes long enough to make others late. Where it `stands_in`, so does this one.
 
     Raises:
         VersionError: the folder is not whole, or its tokenizer is not the card's; names what is
             wrong.
     """
     card = whole_card(version)
+    stands_in = stands_in or (like is not None and like.stands_in)
+    if stands_in:
+        card = card.as_built()
     if like is not None and (
         (card.tokenizer_sha256, card.max_tokens)
         == (like.card.tokenizer_sha256, like.card.max_tokens)
     ):
-        return ServedModel(card, like.tokenizer)
+        return ServedModel(card, like.tokenizer, stands_in=stands_in)
     require_recorded(version, card, TOKENIZER_FILE)
-    return ServedModel(card, TextTokenizer(version / TOKENIZER_FILE, card.max_tokens))
+    tokenizer = TextTokenizer(version / TOKENIZER_FILE, card.max_tokens)
+    return ServedModel(card, tokenizer, stands_in=stands_in)
 
 
-def _load_model(folder: Path) -> ServedModel:
+def _load_model(folder: Path, stands_in: bool) -> ServedModel:
     try:
         version = served_folder(folder)
         if version is None:
             raise VersionError(f"model {folder.name!r} has no engine in {folder}")
-        return load_version(version)
+        return load_version(version, stands_in=stands_in)
     except VersionError as error:
         raise ServeError(f"{error}; {BUILD_HINT}") from error

@@ -27,6 +27,7 @@ from service.trace import Tracing
 from service.tracing_start import tracing
 from service.triton.loader import VersionLoader
 from service.triton.ports import require_loopback
+from service.triton.reasons import stands_in
 from service.triton.server import EmbeddedTriton
 
 log = logging.getLogger("sub50.run")
@@ -56,10 +57,13 @@ def run_stack(settings: Settings) -> int:
             metrics_port=settings.triton_metrics_port,
             start_timeout_seconds=settings.triton_start_seconds,
             niceness=settings.triton_niceness,
+            may_stand_in=True,
         )
-        _say(settings, f"starting Triton with {', '.join(triton.models)} …")
+        _say(settings, f"starting Triton with {', '.join(triton.configured.names)} …")
         try:
             with triton:
+                for model, reason in triton.configured.stand_ins.items():
+                    _say(settings, stands_in(model, reason))
                 return _serve(settings, triton.grpc_target, listener, triton, control, traced)
         except Terminated:
             return 0
@@ -180,7 +184,8 @@ def _serve(
 
     connections, drain = Connections(settings, room_for_connections(settings)), Drain()
     around = Surroundings(
-        instances=triton.instances if triton is not None else {},
+        instances=triton.configured.instances if triton is not None else {},
+        stand_ins=set(triton.configured.stand_ins) if triton is not None else set(),
         hosted=hosted,
         kept=triton,
         give_up=give_up if triton is None else None,

@@ -59,7 +59,7 @@ class VersionLoader:
         return cls(
             triton.grpc_target,
             triton.control_metadata,
-            triton.configs,
+            triton.configured.configs,
             triton.scratch,
             triton.repository,
         )

@@ -27,11 +27,24 @@ def plain_reason(details: str) -> str:
     return NO_ROOM if NO_SHARED_MEMORY in reason else reason.strip(" ;\n")
 
 
+def is_of_gpu(reason: str) -> bool:
+    """Whether a model was not loaded because its GPU cannot be used."""
+    return WAY_BACK in reason
+
+
+def stands_in(model: str, reason: str) -> str:
+    """What to tell who starts a service of a model that asks for a GPU and gets none."""
+    return (
+        f"model {model} is served by its engine for processors, because the one for a GPU cannot "
+        f"be: {reason}. It is tried again at the next start"
+    )
+
+
 def not_served(reasons: Mapping[str, str]) -> str:
     """What to tell who starts a service: why each model cannot be served, and what to do."""
     lines = [f"Model {name} cannot be served: {reason}" for name, reason in reasons.items()]
     built_badly = [
-        name for name, reason in reasons.items() if reason != NO_ROOM and WAY_BACK not in reason
+        name for name, reason in reasons.items() if reason != NO_ROOM and not is_of_gpu(reason)
     ]
     if built_badly:
         lines.append(f"Build it again with `sub50 engines build {min(built_badly)}`.")

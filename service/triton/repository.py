@@ -13,6 +13,7 @@ from pathlib import Path
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
+from core.card import ENGINE_FILE
 from core.checksums import require_engine
 from core.versions import VersionError, served_folder, whole_card
 from service.disk import told_when_slow
@@ -20,17 +21,23 @@ from service.errors import ServeError
 from service.triton.allowed import check_config, check_files
 from service.triton.backends import SOURCES
 from service.triton.installation import package_folder
-from service.triton.on_gpu import check_on_gpu, runs_on_gpu, tell_backend
+from service.triton.on_gpu import (
+    ALL_CORES,
+    THREADS_PARAMETER,
+    put_on_processors,
+    runs_on_gpu,
+    tell_backend,
+    why_not_on_gpu,
+)
 
 # Where config.pbtxt names no engine file; NVIDIA's openvino backend looks for model.xml.
-DEFAULT_FILE_NAMES = {"onnxruntime": "model.onnx", "openvino": "model.xml"}
+DEFAULT_FILE_NAMES = {"onnxruntime": ENGINE_FILE, "openvino": "model.xml"}
 QUEUE_FIELDS = (
     "priority_levels",
     "default_priority_level",
     "default_queue_policy",
     "priority_queue_policy",
 )
-THREADS_PARAMETER = "intra_op_thread_count"
 # Triton hands the path of a model to bash unquoted: nothing else may stand in a name.
 SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -40,11 +47,20 @@ def models_in(repository: Path) -> list[str]:
     return sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
 
 
-def check_repository(repository: Path, models: list[str], within_seconds: float = math.inf) -> None:
+def check_repository(
+    repository: Path,
+    models: list[str],
+    within_seconds: float = math.inf,
+    *,
+    may_stand_in: bool = False,
+) -> dict[str, str]:
     """Raise ServeError, with what to do, unless every model can be loaded from its files.
 
-    That they take longer to read than `within_seconds` is one more reason.
+    That they take longer to read than `within_seconds` is one more reason. With `may_stand_in` a
+    missing GPU is none where the model has its engine for processors: returns why those models
+    need it, by name.
     """
+    stand_ins = {}
     if not repository.is_dir():
         raise ServeError(f"No model repository at {repository}: name one with --repository.")
     if not models:
@@ -52,7 +68,9 @@ def check_repository(repository: Path, models: list[str], within_seconds: float 
     begun = time.monotonic()
     with told_when_slow(f"the engines in {repository}"):
         for number, model in enumerate(models, start=1):
-            check_model(repository / model)
+            reason = check_model(repository / model, may_stand_in=may_stand_in)
+            if reason is not None:
+                stand_ins[model] = reason
             seconds = time.monotonic() - begun
             if seconds > within_seconds:
                 raise ServeError(
@@ -60,9 +78,11 @@ def check_repository(repository: Path, models: list[str], within_seconds: float 
                     f"{len(models)} engines took {seconds:.1f} s, the disk of {repository} is "
                     "slow. Set SUB50_TRITON_START_SECONDS higher, or put them on another disk."
                 )
+    return stand_ins
 
 
-def check_model(folder: Path) -> None:
+def check_model(folder: Path, *, may_stand_in: bool = False) -> str | None:
+    """As `check_repository`, for one model."""
     if not SAFE_NAME.fullmatch(folder.name):
         raise ServeError(f"Model name {folder.name!r}: use only letters, digits, '_', '-' and '.'.")
     config = read_config(folder / "config.pbtxt")
@@ -80,9 +100,13 @@ def check_model(folder: Path) -> None:
             f"`sub50 engines tune {folder.name} --reset`."
         )
     check_config(config, folder / "config.pbtxt")
-    check_on_gpu(config, folder.name)
     file_name = config.default_model_filename or DEFAULT_FILE_NAMES[config.backend]
     version = served_version(folder)
+    no_gpu = why_not_on_gpu(config, folder.name)
+    if no_gpu is not None:
+        if not (may_stand_in and version and (folder / version / ENGINE_FILE).is_file()):
+            raise ServeError(no_gpu)
+        file_name = ENGINE_FILE
     if version is None or not (folder / version / file_name).exists():
         raise ServeError(
             f"The engine of model {folder.name} is missing: no "
@@ -91,6 +115,7 @@ def check_model(folder: Path) -> None:
         )
     check_files(folder, folder / version)
     check_engine(folder / version, file_name)
+    return no_gpu
 
 
 def check_engine(version: Path, file_name: str) -> None:
@@ -143,12 +168,15 @@ def read_config(path: Path) -> model_config_pb2.ModelConfig:
         raise ServeError(f"{path} cannot be read as a model configuration: {error}.") from error
 
 
-def embedded_config(folder: Path, versions: Sequence[str] = ()) -> str:
+def embedded_config(
+    folder: Path, versions: Sequence[str] = (), *, on_processors: bool = False
+) -> str:
     """A model's configuration for the embedded server, as JSON.
 
-    `versions` are those to load; where none is named, the file's own policy counts.
+    `versions` are those to load; where none is named, the file's own policy counts. With
+    `on_processors` it is that of the engine that stands in for one on a GPU.
     """
-    config = _embedded(folder)
+    config = _embedded(folder, on_processors)
     if versions:
         config.version_policy.specific.versions[:] = [int(version) for version in versions]
     return str(json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None))
@@ -168,7 +196,7 @@ def instances_of(config: str) -> int:
     return max(1, sum(counts))
 
 
-def _embedded(folder: Path) -> model_config_pb2.ModelConfig:
+def _embedded(folder: Path, on_processors: bool) -> model_config_pb2.ModelConfig:
     """The configuration on disk with these changes.
 
     An engine that nobody tuned, one instance with all cores, becomes two with half of them each:
@@ -190,6 +218,8 @@ def _embedded(folder: Path) -> model_config_pb2.ModelConfig:
     (https://github.com/triton-inference-server/server/issues/8870).
     """
     config = read_config(folder / "config.pbtxt")
+    if on_processors:
+        put_on_processors(config)
     if runs_on_gpu(config):
         tell_backend(config)
     else:
@@ -207,7 +237,7 @@ def _embedded(folder: Path) -> model_config_pb2.ModelConfig:
 def _halve_the_cores(config: model_config_pb2.ModelConfig) -> None:
     cores = len(os.sched_getaffinity(0))
     threads = config.parameters.get(THREADS_PARAMETER)
-    takes_all = threads is not None and threads.string_value == "0"
+    takes_all = threads is not None and threads.string_value == ALL_CORES
     if takes_all and cores > 1 and [group.count for group in config.instance_group] == [1]:
         config.instance_group[0].count = 2
         config.parameters[THREADS_PARAMETER].string_value = str(cores // 2)

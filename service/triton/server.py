@@ -18,19 +18,12 @@ from service.triton.command import (
     environment,
     make_scratch,
 )
+from service.triton.configured import ConfiguredModels
 from service.triton.installation import find_installation
 from service.triton.ports import reserve_ports
 from service.triton.probe import Probe
 from service.triton.reasons import log_tail, not_served, plain_reason
-from service.triton.repository import (
-    check_repository,
-    embedded_config,
-    instances_of,
-    models_in,
-    refused_versions,
-    served_version,
-    with_versions,
-)
+from service.triton.repository import refused_versions
 
 # To gRPC an endless timeout is one that has passed.
 LONGEST_LOAD_SECONDS = 86_400.0
@@ -46,12 +39,14 @@ class NotStarted(RuntimeError):
 class EmbeddedTriton:
     """One `tritonserver` of the nvidia-pytriton package, with the models of a repository.
 
-    `models` are the ones to load, by default all. Without ports nothing but a Unix socket leads to
-    it, which our user alone reaches: metrics and the HTTP endpoint are closed. A port of 0 is any
-    free one; `address`, where ports are, is one of loopback. Clients connect again after
-    `connection_age_seconds`, and then ask for addresses anew; None is never. Triton's log goes to
-    `log_path`, by default to a file that is removed at the end. `niceness`, 0 to 19, is how far it
-    stands back for others who want a core.
+    `models` are the ones to load, by default all; `configured` says what with. With `may_stand_in`,
+    a model whose GPU cannot be used when it is started is served by its engine for processors.
+
+    Without ports nothing but a Unix socket leads to it, which our user alone reaches: metrics and
+    the HTTP endpoint are closed. A port of 0 is any free one; `address`, where ports are, is one of
+    loopback. Clients connect again after `connection_age_seconds`, and then ask for addresses anew;
+    None is never. Triton's log goes to `log_path`, by default to a file that is removed at the end.
+    `niceness`, 0 to 19, is how far it stands back for others who want a core.
 
     All methods block; none may be called from two threads at a time.
     """
@@ -69,11 +64,10 @@ class EmbeddedTriton:
         start_timeout_seconds: float = 60.0,
         log_path: Path | None = None,
         niceness: int = 0,
+        may_stand_in: bool = False,
     ) -> None:
         self.repository = repository
-        self.models = list(models) if models is not None else models_in(repository)
-        # What each model was loaded with, as JSON.
-        self.configs: dict[str, str] = {}
+        self.configured = ConfiguredModels(repository, models, may_stand_in=may_stand_in)
         self.start_timeout_seconds = start_timeout_seconds
         asked = {"grpc": grpc_port, "metrics": metrics_port, "http": http_port}
         self._asked_ports = {name: port for name, port in asked.items() if port is not None}
@@ -91,11 +85,6 @@ class EmbeddedTriton:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    @property
-    def instances(self) -> dict[str, int]:
-        """Calls of each model that run side by side, once it has been started."""
-        return {model: instances_of(config) for model, config in self.configs.items()}
 
     @property
     def grpc_target(self) -> str:
@@ -156,9 +145,12 @@ class EmbeddedTriton:
         """
         if self._process is not None:
             raise RuntimeError("the embedded Triton is started already")
-        check_repository(self.repository, self.models, self.start_timeout_seconds)
-        self.configs = {model: self._config(model) for model in self.models}
-        reasons = self._begin(self.configs)
+        self.configured.read(self.start_timeout_seconds)
+        reasons = self._begin(self.configured.configs)
+        stand_ins = self.configured.stand_in(reasons)
+        if stand_ins:
+            left = self.load(stand_ins)
+            reasons = {m: why for m, why in reasons.items() if m not in stand_ins} | left
         if reasons:
             self.stop()
             raise ServeError(not_served(reasons))
@@ -172,14 +164,14 @@ class EmbeddedTriton:
         Raises ServeError if Triton does not start; then nothing is left running.
         """
         self.stop(grace=False)
-        configs = self._configs_of(versions)
+        configs = self.configured.of(versions)
         refused = refused_versions(self.repository, configs)
         return refused | self._begin({m: c for m, c in configs.items() if m not in refused})
 
     def load(self, versions: Mapping[str, str]) -> dict[str, str]:
         """Load one version of each model named; returns the reasons of those that cannot be."""
         deadline = time.monotonic() + self.start_timeout_seconds
-        configs = self._configs_of(versions)
+        configs = self.configured.of(versions)
         refused = refused_versions(self.repository, configs)
         allowed = {m: c for m, c in configs.items() if m not in refused}
         with Probe(self.grpc_target) as probe:
@@ -271,18 +263,6 @@ class EmbeddedTriton:
             model: plain_reason(reason).replace(models, str(self.repository))
             for model, reason in reasons.items()
         }
-
-    def _configs_of(self, versions: Mapping[str, str]) -> dict[str, str]:
-        return {
-            model: with_versions(self.configs[model], [version])
-            for model, version in versions.items()
-        }
-
-    def _config(self, model: str) -> str:
-        folder = self.repository / model
-        version = served_version(folder)
-        assert version is not None  # check_repository has seen it
-        return embedded_config(folder, [version])
 
     @property
     def _too_late(self) -> str:

@@ -98,7 +98,7 @@ def start(container: Object, volume: Path, target: str, port: int) -> subprocess
 
 
 def test_a_pod_serves_what_was_delivered(volumes: dict[str, Path], triton: EmbeddedTriton) -> None:
-    assert triton.instances == {"sentiment": 2}
+    assert triton.configured.instances == {"sentiment": 2}
     container = main_container(named(rendered("cpu"), "Deployment", "sub50-api"))
     port = free_port()
     url = f"http://127.0.0.1:{port}"

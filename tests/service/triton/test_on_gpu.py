@@ -11,9 +11,10 @@ from tritonclient.grpc import model_config_pb2
 
 from core import onnx_runtime, sub50_cuda
 from engines.catalog import CATALOG
-from engines.model_config import config_text, tuned_config
+from engines.model_config import config_text, model_config, tuned_config
 from engines.runtimes import Candidate
 from service.errors import ServeError
+from service.models import ModelCatalog, load_version
 from service.triton.allowed import PARAMETERS
 from service.triton.reasons import not_served
 from service.triton.repository import check_repository, embedded_config
@@ -57,6 +58,54 @@ def test_without_it_the_start_says_what_to_do(
     assert "what is installed is onnxruntime 1.31.1" in told
     assert "`make setup-gpu`" in told
     assert "`sub50 engines tune topics --reset`" in told
+
+
+def test_its_engine_for_processors_may_stand_in(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, onnx_runtime.CPU)
+    (repository / MODEL / "1" / "model.fp16.onnx").unlink()  # it needs nothing of that
+    stand_ins = check_repository(repository, [MODEL], may_stand_in=True)
+    assert list(stand_ins) == [MODEL]
+    assert "`make setup-gpu`" in stand_ins[MODEL]
+
+
+def test_without_an_engine_for_processors_nothing_stands_in(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, onnx_runtime.CPU)
+    (repository / MODEL / "1" / "model.onnx").unlink()
+    with pytest.raises(ServeError, match="topics asks for a GPU, for which onnxruntime-gpu"):
+        check_repository(repository, [MODEL], may_stand_in=True)
+
+
+def test_where_there_is_a_gpu_nothing_stands_in(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, onnx_runtime.GPU)
+    assert check_repository(repository, [MODEL], may_stand_in=True) == {}
+
+
+def test_what_stands_in_is_loaded_like_an_engine_that_nobody_tuned(repository: Path) -> None:
+    stands_in = embedded_config(repository / MODEL, ["1"], on_processors=True)
+    (repository / MODEL / "config.pbtxt").write_text(config_text(model_config(CATALOG[MODEL])))
+    untuned = json_format.Parse(
+        embedded_config(repository / MODEL, ["1"]), model_config_pb2.ModelConfig()
+    )
+    untuned.default_model_filename = "model.onnx"
+    assert json_format.Parse(stands_in, model_config_pb2.ModelConfig()) == untuned
+
+
+def test_its_card_is_that_of_the_engine_that_is_run(repository: Path) -> None:
+    (tuned,) = ModelCatalog.load(repository).all()
+    (model,) = ModelCatalog.load(repository, {MODEL}).all()
+    assert tuned.card.tuning is not None
+    assert model.stands_in
+    assert model.card == tuned.card.as_built()
+    assert (model.card.tuning, model.card.precision, model.instances) == (None, "INT8", 1)
+    again = load_version(repository / MODEL / "1", model)
+    assert again.stands_in
+    assert again.card == model.card
 
 
 def test_a_runtime_of_processors_is_not_put_on_a_gpu(

@@ -195,9 +195,9 @@ def test_only_an_engine_that_nobody_tuned_is_halved(
 def test_instances_are_those_that_were_loaded(tmp_path: Path) -> None:
     folder = write_model(tmp_path, "a", extra="instance_group [ { count: 3 kind: KIND_CPU } ]")
     triton = EmbeddedTriton(tmp_path)
-    triton.configs = {"a": embedded_config(folder)}
+    triton.configured.configs = {"a": embedded_config(folder)}
     (folder / "config.pbtxt").write_text("changed since, and no configuration")
-    assert triton.instances == {"a": 3}
+    assert triton.configured.instances == {"a": 3}
 
 
 def test_a_disk_that_takes_too_long_is_told(
@@ -205,9 +205,9 @@ def test_a_disk_that_takes_too_long_is_told(
 ) -> None:
     check = check_model
 
-    def slowly(folder: Path) -> None:
+    def slowly(folder: Path, **rest: bool) -> str | None:
         time.sleep(0.2)
-        check(folder)
+        return check(folder, **rest)
 
     write_model(tmp_path, "a")
     write_model(tmp_path, "b")
