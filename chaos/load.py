@@ -58,7 +58,8 @@ class Load:
     """Sends `questions` in turn at the times of a Poisson process, whatever becomes of them.
 
     `connections` gives those that the next request goes over: a client's own, or a balancer's
-    choice; Broken where there is none.
+    choice; Broken where there is none. One that is not answered `patience_seconds` after its
+    deadline has failed.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class Load:
         connections: Callable[[], Connections],
         rate_per_second: float,
         seed: int = 1,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.sent: list[Sent] = []
         self._questions = questions
         self._connections = connections
         self._rate = rate_per_second
         self._seed = seed
+        self._patience_seconds = patience_seconds
         self._stopped = False
 
     def stop(self) -> None:
@@ -100,7 +103,7 @@ class Load:
 
     async def _send(self, question: Question, sent: Sent) -> None:
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS + PATIENCE_SECONDS):
+            async with asyncio.timeout(DEADLINE_SECONDS + self._patience_seconds):
                 answer = await self._connections().exchange(question.request)
         except TimeoutError:
             sent.end(Outcome.FAILED, why="no answer in time")

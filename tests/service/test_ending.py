@@ -105,7 +105,7 @@ def test_no_request_is_lost_while_instances_end_one_after_the_other(start_api: S
     questions = learn("127.0.0.1", both[0].port)
     sent = asyncio.run(ended_in_turn(both, questions, lambda: start_api(**DRAIN)))
     assert len(sent) > 100
-    lost = [(each.began - sent[0].began, each.why) for each in sent if not right(each)]
+    lost = [(round(each.began - sent[0].began, 2), each.why) for each in sent if not right(each)]
     assert lost == []
 
 
@@ -120,7 +120,8 @@ async def ended_in_turn(
     balancer = Balancer(("127.0.0.1", each.port) for each in (*instances, third))
     balancing = asyncio.create_task(balancer.run())
     await asyncio.sleep(0.5)
-    load = Load(questions, balancer.choose, rate_per_second=60)
+    # A request that waits for a busy machine is not lost.
+    load = Load(questions, balancer.choose, rate_per_second=60, patience_seconds=15)
     sending = asyncio.create_task(load.run(5))
     for each in instances:
         await asyncio.sleep(0.3)
