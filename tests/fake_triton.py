@@ -134,12 +134,19 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 async def running_fake_triton(
     models: dict[str, Answer] | None = None, port: int = 0, address: str = "127.0.0.1"
 ) -> AsyncIterator[FakeTriton]:
-    """A fake Triton on loopback, by default on any free port; stopped at the end."""
+    """A fake Triton on loopback, by default on any free port; stopped at the end.
+
+    `address` may be a Unix socket too, as `unix:PATH`.
+    """
     fake = FakeTriton(models)
     server = grpc.aio.server()
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(fake, server)
-    bound_port = server.add_insecure_port(f"{address}:{port}")
-    fake.target = f"{address}:{bound_port}"
+    if address.startswith("unix:"):
+        server.add_insecure_port(address)
+        fake.target = address
+    else:
+        bound_port = server.add_insecure_port(f"{address}:{port}")
+        fake.target = f"{address}:{bound_port}"
     await server.start()
     try:
         yield fake

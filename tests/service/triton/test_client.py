@@ -1,4 +1,4 @@
-"""The Triton client against a fake Triton at the wire."""
+"""The Triton client against a fake Triton at the wire: over TCP, and over a Unix socket."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 from service.errors import BackendError, BackendUnavailable, DeadlineExceeded, QueueFull
-from service.triton.client import ERROR_RULES, TritonClient, error_for
+from service.triton.client import TritonClient
+from service.triton.failures import ERROR_RULES, error_for
 from service.triton.ports import reserve_port
 from tests.fake_triton import FakeTriton, running_fake_triton, sums
 
@@ -32,12 +34,25 @@ async def connected(target: str) -> AsyncIterator[TritonClient]:
         await client.close()
 
 
-def with_fake(check: Check) -> None:
-    async def run() -> None:
-        async with running_fake_triton() as fake, connected(fake.target) as client:
-            await check(fake, client)
+WithFake = Callable[[Check], None]
 
-    asyncio.run(run())
+
+@pytest.fixture(params=["tcp", "unix"])
+def with_fake(request: pytest.FixtureRequest, tmp_path: Path) -> WithFake:
+    """Runs a check; over TCP gRPC's library asks models, over a Unix socket we do."""
+    address = "127.0.0.1" if request.param == "tcp" else f"unix:{tmp_path / 'grpc'}"
+
+    def run_check(check: Check) -> None:
+        async def run() -> None:
+            async with (
+                running_fake_triton(address=address) as fake,
+                connected(fake.target) as client,
+            ):
+                await check(fake, client)
+
+        asyncio.run(run())
+
+    return run_check
 
 
 async def ask(client: TritonClient, **changes: Any) -> np.ndarray:
@@ -45,7 +60,7 @@ async def ask(client: TritonClient, **changes: Any) -> np.ndarray:
     return await client.infer("tiny", IDS, MASK, **arguments)
 
 
-def test_answer_has_the_rows_of_the_request() -> None:
+def test_answer_has_the_rows_of_the_request(with_fake: WithFake) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         answer = await ask(client)
         assert answer.dtype == np.float32
@@ -54,7 +69,7 @@ def test_answer_has_the_rows_of_the_request() -> None:
     with_fake(check)
 
 
-def test_request_carries_tensors_deadline_priority_and_id() -> None:
+def test_request_carries_tensors_deadline_priority_and_id(with_fake: WithFake) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         await ask(client, timeout_ms=1234.5, priority=2, request_id="abc")
         (request,) = fake.requests
@@ -69,7 +84,7 @@ def test_request_carries_tensors_deadline_priority_and_id() -> None:
     with_fake(check)
 
 
-def test_arrays_of_any_layout_are_sent_right() -> None:
+def test_arrays_of_any_layout_are_sent_right(with_fake: WithFake) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         wide = np.repeat(IDS, 2, axis=1)[:, ::2]
         answer = await client.infer(
@@ -80,7 +95,7 @@ def test_arrays_of_any_layout_are_sent_right() -> None:
     with_fake(check)
 
 
-def test_health_and_metadata() -> None:
+def test_health_and_metadata(with_fake: WithFake) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         assert await client.live()
         assert await client.models_ready(["tiny", "other"]) == {"tiny": True, "other": False}
@@ -93,7 +108,9 @@ def test_health_and_metadata() -> None:
     with_fake(check)
 
 
-def test_late_answer_is_a_deadline_error_and_reaches_triton_as_a_cancellation() -> None:
+def test_late_answer_is_a_deadline_error_and_reaches_triton_as_a_cancellation(
+    with_fake: WithFake,
+) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         fake.delay_seconds = 5
         begun = time.monotonic()
@@ -105,7 +122,7 @@ def test_late_answer_is_a_deadline_error_and_reaches_triton_as_a_cancellation() 
     with_fake(check)
 
 
-def test_no_time_left_is_not_sent() -> None:
+def test_no_time_left_is_not_sent(with_fake: WithFake) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         with pytest.raises(DeadlineExceeded):
             await ask(client, timeout_ms=0)
@@ -114,7 +131,7 @@ def test_no_time_left_is_not_sent() -> None:
     with_fake(check)
 
 
-def test_cancelled_task_cancels_the_request() -> None:
+def test_cancelled_task_cancels_the_request(with_fake: WithFake) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         fake.delay_seconds = 5
         task = asyncio.create_task(ask(client))
@@ -127,7 +144,7 @@ def test_cancelled_task_cancels_the_request() -> None:
     with_fake(check)
 
 
-def test_closing_fails_calls_under_way_and_later_ones() -> None:
+def test_closing_fails_calls_under_way_and_later_ones(with_fake: WithFake) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         fake.delay_seconds = 5
         task = asyncio.create_task(ask(client))
@@ -141,7 +158,7 @@ def test_closing_fails_calls_under_way_and_later_ones() -> None:
     with_fake(check)
 
 
-def test_unknown_model_is_unavailable() -> None:
+def test_unknown_model_is_unavailable(with_fake: WithFake) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         fake.models.clear()
         with pytest.raises(BackendUnavailable, match="not ready"):
@@ -205,13 +222,17 @@ def test_several_tritons_behind_one_target_take_turns() -> None:
         ("INVALID_ARGUMENT", "inference request batch-size must be <= 32", BackendError),
     ],
 )
-def test_failures_of_triton_become_our_errors(code: str, details: str, error: type) -> None:
+def test_failures_of_triton_become_our_errors(
+    with_fake: WithFake, code: str, details: str, error: type
+) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         fake.failure = (grpc.StatusCode[code], details)
         with pytest.raises(error) as caught:
             await ask(client)
         assert type(caught.value) is error
         assert "secret" not in str(caught.value)
+        cause: Any = caught.value.__cause__
+        assert cause.code().name == code  # which traces show
         fake.failure = None
         assert len(await ask(client)) == 2
 
@@ -248,7 +269,7 @@ def short_content(response: Any) -> None:
 @pytest.mark.parametrize(
     "override", [drop_output, wrong_type, wrong_rows, wrong_rank, short_content]
 )
-def test_malformed_answers_are_errors(override: Callable[[Any], None]) -> None:
+def test_malformed_answers_are_errors(with_fake: WithFake, override: Callable[[Any], None]) -> None:
     async def check(fake: FakeTriton, client: TritonClient) -> None:
         fake.override = override
         with pytest.raises(BackendError):
