@@ -28,10 +28,9 @@ from service.errors import (
 )
 from service.trace import EngineAsked, Metadata, Trace
 from service.triton.failures import UNREACHABLE, error_for
-from service.triton.streams import CallFailed
+from service.triton.streams import MAX_MESSAGE_BYTES, CallFailed
 from service.triton.unary import UnaryCalls
 
-MAX_MESSAGE_BYTES = 64 << 20
 HEALTH_SECONDS = 1.0
 CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

@@ -138,9 +138,8 @@ class Connection(asyncio.Protocol):
         else:  # one piece, so that the other end wakes once
             self._window_bytes -= len(prefixed)
             call.unsent = memoryview(b"")
-            self._transport.write(
-                opening + http2.frame(http2.DATA, http2.END_STREAM, stream, prefixed)
-            )
+            body = http2.frame(http2.DATA, http2.END_STREAM, stream, prefixed)
+            self._transport.write(opening + body)
         return stream, call
 
     def cancel(self, stream: int) -> None:
@@ -172,8 +171,8 @@ class Connection(asyncio.Protocol):
         if kind == http2.DATA:
             self._take_data(flags, stream, payload)
         elif kind == http2.HEADERS:
-            block = http2.unpadded(flags, payload)
-            self._take_headers(flags, stream, block[5:] if flags & http2.PRIORITY else block)
+            start = http2.PRIORITY_BYTES if flags & http2.PRIORITY else 0
+            self._take_headers(flags, stream, http2.unpadded(flags, payload)[start:])
         elif kind == http2.CONTINUATION:
             self._continue_headers(flags, stream, payload)
         elif kind == http2.WINDOW_UPDATE:

@@ -83,12 +83,12 @@ def test_what_a_peer_says_is_an_answer_or_an_error(
     run(test)
 
 
-def test_headers_in_many_frames_and_with_padding_are_read(tmp_path: Path) -> None:
+def test_headers_in_many_frames_with_padding_and_priority_are_read(tmp_path: Path) -> None:
     block = status(b"0") + http2.literal(b"more", b"x" * 100)
+    begun = b"\x02" + bytes(http2.PRIORITY_BYTES) + block[:9] + b"\0\0"
+    flags = http2.END_STREAM | http2.PADDED | http2.PRIORITY
     parts = [
-        http2.frame(
-            http2.HEADERS, http2.END_STREAM | http2.PADDED, 1, b"\x02" + block[:9] + b"\0\0"
-        ),
+        http2.frame(http2.HEADERS, flags, 1, begun),
         http2.frame(http2.CONTINUATION, 0, 1, block[9:50]),
         http2.frame(http2.CONTINUATION, http2.END_HEADERS, 1, block[50:]),
     ]
