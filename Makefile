@@ -43,8 +43,9 @@ test: setup-dev lint ## the tests, with a real Triton
 	  $(UNLOADED_OPTIONS)
 	$(BIN)/python -m pytest $(LOADED) -m "$(TESTED)" $(PYTEST_OPTIONS)
 
+# Each of the two has a core: PyTorch's threads would wait for each other's turns.
 test-train: setup-dev $(VENV)/train.done ## the tests of the training side
-	$(BIN)/python -m pytest -m train -n 2 --dist loadfile $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m train -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
 peers: setup $(VENV)/peers.done ## ours beside a hand-written service and LitServe (PEERS_OPTIONS)
 	$(BIN)/python -m loadtest.peers.bench $(PEERS_OPTIONS)
