@@ -185,7 +185,7 @@ def _serve(
     connections, drain = Connections(settings, room_for_connections(settings)), Drain()
     around = Surroundings(
         instances=triton.configured.instances if triton is not None else {},
-        stand_ins=set(triton.configured.stand_ins) if triton is not None else set(),
+        stand_ins=triton.configured.stand_ins if triton is not None else (),
         hosted=hosted,
         kept=triton,
         give_up=give_up if triton is None else None,

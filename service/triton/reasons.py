@@ -36,7 +36,7 @@ def stands_in(model: str, reason: str) -> str:
     """What to tell who starts a service of a model that asks for a GPU and gets none."""
     return (
         f"model {model} is served by its engine for processors, because the one for a GPU cannot "
-        f"be: {reason}. It is tried again at the next start"
+        f"be: {reason.removesuffix('.')}. It is tried again at the next start"
     )
 
 

@@ -74,7 +74,7 @@ def test_it_is_served_and_promoted_on_the_processor_and_says_why(
         assert 'backend="onnxruntime"' in engine
     assert "model sentiment is served by its engine for processors, because" in output
     assert "`make setup-gpu`" in output
-    assert "`sub50 engines tune sentiment --reset`" in output
+    assert "`sub50 engines tune sentiment --reset`. It is tried again at the next start" in output
 
 
 @pytest.fixture
