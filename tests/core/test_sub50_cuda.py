@@ -20,6 +20,7 @@ from core.sub50_cuda import (
     provider_options,
     require_provider,
 )
+from tests.cpu_runtime import cpu_runtime
 from tests.fake_triton import sums
 from tests.tiny_models import tiny_engine
 
@@ -160,7 +161,7 @@ def test_options_are_those_given_and_whether_runs_are_recorded() -> None:
     }
 
 
-@pytest.mark.skipif(PROVIDER in ort.get_available_providers(), reason="ONNX Runtime is the GPU's")
+@cpu_runtime
 def test_a_runtime_for_processors_is_named_with_what_is_needed(tmp_path: Path) -> None:
     engine = tiny_engine().SerializeToString()
     with pytest.raises(NotOnGpu) as caught:
@@ -180,7 +181,7 @@ def test_what_onnx_runtime_does_without_a_word_is_refused() -> None:
     require_provider([PROVIDER, CPU])
 
 
-@pytest.mark.skipif(PROVIDER in ort.get_available_providers(), reason="ONNX Runtime is the GPU's")
+@cpu_runtime
 @pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
 def test_a_provider_that_is_passed_over_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """A build for GPUs, by what it says; its session runs on the processor all the same."""

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 
-from core import sub50_cuda
 from core.gpu import Gpu
 from engines import cuda
 from engines.errors import EngineError
@@ -24,6 +22,7 @@ from engines.runtimes import (
     open_engine,
     run_length,
 )
+from tests.cpu_runtime import cpu_runtime
 from tests.engines.tiny_encoder import SHAPE, tiny_head, tiny_rows, tiny_weights
 
 GPU = Gpu("NVIDIA L4", "8.9", "580.65.06", 24 * 2**30, 22 * 2**30)
@@ -90,9 +89,7 @@ def fake_nvidia_smi(folder: Path, compute_capability: str, driver: str) -> None:
         ("8.9", "580.65.06", r"there is NVIDIA L4, and onnxruntime .* `make setup-gpu`"),
     ],
 )
-@pytest.mark.skipif(
-    sub50_cuda.PROVIDER in ort.get_available_providers(), reason="ONNX Runtime is the GPU's"
-)
+@cpu_runtime
 def test_what_a_gpu_lacks_is_said(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

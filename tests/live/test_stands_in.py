@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from benchmarks.promote_under_load import make_candidate
@@ -19,17 +18,13 @@ from engines.runtimes import GPU_FILE, Candidate
 from service.errors import ServeError
 from service.triton.client import TritonClient
 from service.triton.server import EmbeddedTriton
+from tests.cpu_runtime import cpu_runtime
 from tests.fake_triton import sums
 from tests.live.promoting import TEXTS, classify, engines, result_of, start
 from tests.live.test_triton_serving import ask, text_of, with_client
 from tests.tiny_models import tuned, write_tiny_model
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(
-        sub50_cuda.PROVIDER in ort.get_available_providers(), reason="ONNX Runtime is the GPU's"
-    ),
-]
+pytestmark = [pytest.mark.live, cpu_runtime]
 NAME = "sentiment"
 
 

@@ -18,6 +18,7 @@ from service.models import ModelCatalog, load_version
 from service.triton.allowed import PARAMETERS
 from service.triton.reasons import not_served
 from service.triton.repository import check_repository, embedded_config
+from tests.cpu_runtime import cpu_runtime
 from tests.tiny_models import tiny_engine, write_own_card, write_tiny_model
 
 MODEL = "topics"
@@ -132,9 +133,7 @@ def test_triton_is_told_of_processors_and_the_backend_of_the_gpu(repository: Pat
     assert (told["cuda_graphs"], told["max_run_tokens"]) == ("1", "4096")
 
 
-@pytest.mark.skipif(
-    sub50_cuda.PROVIDER in ort.get_available_providers(), reason="ONNX Runtime is the GPU's"
-)
+@cpu_runtime
 def test_what_the_backend_says_of_the_gpu_is_followed_by_no_advice_to_build() -> None:
     engine, options = tiny_engine().SerializeToString(), ort.SessionOptions()
     with pytest.raises(sub50_cuda.NotOnGpu) as caught:
