@@ -1,9 +1,11 @@
-"""Tests record nothing in the store of the machine that they run on."""
+"""Tests record nothing in the store of the machine that they run on, nor do they change how their
+own process runs."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -24,3 +26,22 @@ if examples := os.environ.get("FUZZ_EXAMPLES"):
 def untracked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turn tracking off; tests of it name a store of their own."""
     monkeypatch.setenv("SUB50_TRACKING_URI", "none")
+
+
+@pytest.fixture(autouse=True)
+def steps_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """By how much each command of a test stepped back behind other processes.
+
+    In a test it does not: there is no way back, and all later tests of this process would starve
+    beside those of another.
+    """
+    before = _how_it_runs()
+    noted: list[int] = []
+    monkeypatch.setattr(os, "nice", noted.append)
+    yield noted
+    assert _how_it_runs() == before
+
+
+def _how_it_runs() -> tuple[int, int, set[int]]:
+    priority = os.getpriority(os.PRIO_PROCESS, 0)
+    return priority, os.sched_getscheduler(0), os.sched_getaffinity(0)

@@ -17,6 +17,7 @@ from engines.catalog import CATALOG
 from engines.errors import EngineError
 from engines.model_config import write_model_files
 from engines.promote import promote, rollback
+from engines.version_commands import NICENESS
 from service.cli import app
 from tests.tiny import card, empty_engine, write_version
 
@@ -169,12 +170,15 @@ def test_the_list_marks_what_is_served(repository: Path, candidate: Path) -> Non
     assert "sentiment 1 ○" not in table
 
 
-def test_the_command_says_what_happened(repository: Path, candidate: Path) -> None:
+def test_the_command_says_what_happened(
+    repository: Path, candidate: Path, steps_back: list[int]
+) -> None:
     options = ["--repository", str(repository), "--json"]
     done = runner.invoke(app, ["engines", "promote", "sentiment", str(candidate), *options])
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["version"] == "2"
     assert "next start" in done.stderr
+    assert steps_back == [NICENESS]
     failed = runner.invoke(app, ["engines", "promote", "sentiment", "9", *options])
     assert failed.exit_code == 1
     assert "versions there: 1, 2" in failed.stderr
