@@ -33,6 +33,10 @@ class Pipeline:
     def predicted_seconds(self, model: str, tokens: int) -> float:
         return 0.01
 
+    def stand_in(self, model: ServedModel) -> None:
+        model.stand_in()
+        self.said.append(f"{model.name} stands in")
+
     def note_calm(self) -> None:
         self.said.append("calm")
 
@@ -101,6 +105,7 @@ def test_an_answer_ends_the_silence_and_what_it_taught(pipeline: Pipeline) -> No
         pulse = Pulse(engine, left_calls=2, in_order=True)
         async with watched(pulse, pipeline, healer):
             await until(lambda: "calm" in pipeline.said, 2)
+            await ask(pulse, "sentiment")  # so that none of the two that stick is a proof of life
             engine.stuck = 2
             calls = [asyncio.create_task(ask(pulse, "sentiment", 1000)) for _ in range(2)]
             await until(lambda: KEY in pulse.shut, 2)
