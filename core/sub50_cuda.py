@@ -82,11 +82,15 @@ def _opened(
     try:
         session = ort.InferenceSession(engine, options, providers=providers, enable_fallback=0)
     except Exception as error:
-        raise NotOnGpu(
-            f"the GPU cannot run the engine: {error}; {NEEDED}, with memory to spare; {NEXT_STEP}"
-        ) from error
+        raise _cannot_run(error) from error
     require_provider(session.get_providers())
     return session
+
+
+def _cannot_run(error: Exception) -> NotOnGpu:
+    return NotOnGpu(
+        f"the GPU cannot run the engine: {error}; {NEEDED}, with memory to spare; {NEXT_STEP}"
+    )
 
 
 def is_recorded(session: ort.InferenceSession) -> bool:
@@ -170,10 +174,31 @@ class BoundEngine:
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def warm_up(self) -> None:
-        """Run every shape once, the largest first, so that none is recorded while requests wait."""
+        """Run every shape once, the largest first, so that none is recorded while requests wait.
+
+        Raises:
+            NotOnGpu: one cannot be run, as where memory is too little for all.
+        """
         for length in reversed(self.lengths):
             for rows in reversed(self.row_counts(length)):
-                self.run({name: np.ones((rows, length), np.int64) for name in self.input_names})
+                ones = np.ones((rows, length), np.int64)
+                try:
+                    self.run(dict.fromkeys(self.input_names, ones))
+                except Exception as error:
+                    raise _cannot_run(error) from error
+
+    def runs_at_all(self) -> bool:
+        """Whether the smallest shape can be run.
+
+        After some faults of a GPU nothing can, for as long as the process lives (CUDA calls such
+        errors sticky).
+        """
+        smallest = np.ones((1, self.lengths[0]), np.int64)
+        try:
+            self.run(dict.fromkeys(self.input_names, smallest))
+        except Exception:
+            return False
+        return True
 
     def length_of(self, tokens: int) -> int:
         """What a text of so many tokens is padded to. Raises ValueError if it is too long."""

@@ -59,6 +59,10 @@ class CostLine:
     """
 
     def __init__(self, seed: Line) -> None:
+        self.begin(seed)
+
+    def begin(self, seed: Line) -> None:
+        """Expect `seed`, and forget the calls so far: they say nothing of those to come."""
         self.line = seed
         self._seed = seed
         self._calls = 0

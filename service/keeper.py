@@ -26,6 +26,7 @@ from service.models import ServedModel
 from service.pulse import Backend, Pulse
 from service.readiness import ask_whether_ready
 from service.triton.allowed import check_files
+from service.triton.reasons import stands_in
 from service.triton.supervisor import STUB_DIED_STATUS
 from service.watch import Served
 
@@ -52,6 +53,10 @@ class Revivable(Protocol):
     @property
     def grpc_target(self) -> str:
         """Where it is found."""
+
+    @property
+    def stand_ins(self) -> Mapping[str, str]:
+        """Why models are served by their engines for processors, by name."""
 
     def poll(self) -> int | None:
         """None while it runs; its exit status once it has ended."""
@@ -147,6 +152,7 @@ class TritonKeeper:
         changed = await on_disk(self._changed, models)
         versions = {m.name: m.version for m in models if m.name not in changed}
         failed = await self._in_thread(lambda: self._triton.revive(versions))
+        self._note_stand_ins(models)
         client = self._connect(self._triton.grpc_target)
         await self._warm_up(client, [model for model in models if model.name in versions])
         before = self._pulse.backend
@@ -174,7 +180,16 @@ class TritonKeeper:
             failed = await self._in_thread(lambda: self._triton.load(versions)) if versions else {}
         except ServeError as error:  # Triton ended meanwhile, which is seen next
             failed = dict.fromkeys(versions, str(error))
+        self._note_stand_ins(models)
         self._note_unloaded(models, {**changed, **failed})
+
+    def _note_stand_ins(self, models: Sequence[ServedModel]) -> None:
+        """Admit and show as engines for processors those that have taken the place of others."""
+        for model in models:
+            reason = self._triton.stand_ins.get(model.name)
+            if reason is not None and not model.stands_in:
+                log.error("%s", stands_in(model.name, reason))
+                self._served.stand_in(model)
 
     def _note_unloaded(self, models: Sequence[ServedModel], reasons: dict[str, str]) -> None:
         """Shut the models that cannot be loaded, open the others."""

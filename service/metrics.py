@@ -219,7 +219,7 @@ class Metrics:
         self.engine_stands_in = Gauge(
             "sub50_engine_stands_in",
             "1 where a model that was tuned to a GPU is served by its engine for processors, since "
-            "the GPU could not be used when the service was started; else 0.",
+            "the GPU could not be used when it was loaded; else 0.",
             ("model",),
             registry=registry,
         )

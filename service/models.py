@@ -32,6 +32,10 @@ class ServedModel:
     in_flight: int = 0
     stands_in: bool = False
 
+    def stand_in(self) -> None:
+        """Its engine for processors runs from now on: the GPU cannot be used any more."""
+        self.card, self.stands_in = self.card.as_built(), True
+
     @property
     def name(self) -> str:
         """The name that requests and Triton use."""

@@ -57,7 +57,7 @@ class Pipeline:
         self._settings = settings
         lines = {model.name: CostLine(seed_line(model.card)) for model in models.all()}
         self._lines = lines
-        shares = {
+        self._shares = {
             model.name: 1 / (settings.engine_lanes or instances.get(model.name) or model.instances)
             for model in models.all()
         }
@@ -65,7 +65,7 @@ class Pipeline:
             pulse,
             lines,
             metrics,
-            shares=shares,
+            shares=self._shares,
             call_tokens=settings.call_tokens,
         )
         self._sender = Sender(self.scheduler, pulse, models)
@@ -131,6 +131,15 @@ class Pipeline:
         """
         self._lines[model.name].scale(cost_factor)
         return self.models.replace(model)
+
+    def stand_in(self, model: ServedModel) -> None:
+        """Its engine for processors answers from now on: its GPU cannot be used any more."""
+        before = model.engine_info
+        model.stand_in()
+        self._lines[model.name].begin(seed_line(model.card))
+        self._shares[model.name] = 1 / (self._settings.engine_lanes or model.instances)
+        self._metrics.serve_engine(model.engine_info, before)
+        self._metrics.engine_stands_in.labels(model.name).set(1)
 
     def served(self) -> list[ServedModel]:
         """Every model, as it is served now."""

@@ -64,6 +64,9 @@ class Served(Protocol):
     def predicted_seconds(self, model: str, tokens: int) -> float:
         """How long a call of so many tokens is expected to take."""
 
+    def stand_in(self, model: ServedModel) -> None:
+        """Its engine for processors answers from now on: its GPU cannot be used any more."""
+
     def note_calm(self) -> None:
         """All is well: remember what was learned."""
 

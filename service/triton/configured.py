@@ -51,6 +51,11 @@ class ConfiguredModels:
         )
         self.configs = {model: self._config(model) for model in self.names}
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of each model that is served, as its folder says."""
+        return {model: self._version(model) for model in self.names}
+
     def of(self, versions: Mapping[str, str]) -> dict[str, str]:
         """What one version of each model named is loaded with, as JSON."""
         return {
@@ -58,21 +63,25 @@ class ConfiguredModels:
             for model, version in versions.items()
         }
 
-    def stand_in(self, reasons: Mapping[str, str]) -> dict[str, str]:
+    def stand_in(self, reasons: Mapping[str, str]) -> list[str]:
         """Take the engines for processors of models that could not be loaded for want of a GPU.
 
         Args:
             reasons: why models could not be loaded, by name.
 
         Returns:
-            the version of each that is to be loaded in its place, by name.
+            the models that are to be loaded anew for that.
         """
         if not self._may_stand_in:
-            return {}
-        no_gpu = {model: reason for model, reason in reasons.items() if is_of_gpu(reason)}
+            return []
+        no_gpu = {
+            model: reason
+            for model, reason in reasons.items()
+            if is_of_gpu(reason) and model not in self.stand_ins
+        }
         self.stand_ins |= no_gpu
         self.configs |= {model: self._config(model) for model in no_gpu}
-        return {model: self._version(model) for model in no_gpu}
+        return list(no_gpu)
 
     def _config(self, model: str) -> str:
         return embedded_config(

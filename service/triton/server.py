@@ -40,7 +40,7 @@ class EmbeddedTriton:
     """One `tritonserver` of the nvidia-pytriton package, with the models of a repository.
 
     `models` are the ones to load, by default all; `configured` says what with. With `may_stand_in`,
-    a model whose GPU cannot be used when it is started is served by its engine for processors.
+    a model whose GPU cannot be used when it is loaded is served by its engine for processors.
 
     Without ports nothing but a Unix socket leads to it, which our user alone reaches: metrics and
     the HTTP endpoint are closed. A port of 0 is any free one; `address`, where ports are, is one of
@@ -130,6 +130,11 @@ class EmbeddedTriton:
         """Whether Triton runs with all its models: it is ended when a model's process dies."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def stand_ins(self) -> Mapping[str, str]:
+        """Why models are served by their engines for processors, by name."""
+        return self.configured.stand_ins
+
     def log_end(self) -> str:
         """The last telling lines of its log."""
         return log_tail(self.log_path) if self._launch is not None else "(there is none)"
@@ -146,11 +151,7 @@ class EmbeddedTriton:
         if self._process is not None:
             raise RuntimeError("the embedded Triton is started already")
         self.configured.read(self.start_timeout_seconds)
-        reasons = self._begin(self.configured.configs)
-        stand_ins = self.configured.stand_in(reasons)
-        if stand_ins:
-            left = self.load(stand_ins)
-            reasons = {m: why for m, why in reasons.items() if m not in stand_ins} | left
+        reasons = self._begin(self.configured.versions)
         if reasons:
             self.stop()
             raise ServeError(not_served(reasons))
@@ -164,16 +165,14 @@ class EmbeddedTriton:
         Raises ServeError if Triton does not start; then nothing is left running.
         """
         self.stop(grace=False)
-        configs = self.configured.of(versions)
-        refused = refused_versions(self.repository, configs)
-        return refused | self._begin({m: c for m, c in configs.items() if m not in refused})
+        refused = refused_versions(self.repository, self.configured.of(versions))
+        return refused | self._begin({m: v for m, v in versions.items() if m not in refused})
 
     def load(self, versions: Mapping[str, str]) -> dict[str, str]:
         """Load one version of each model named; returns the reasons of those that cannot be."""
         deadline = time.monotonic() + self.start_timeout_seconds
-        configs = self.configured.of(versions)
-        refused = refused_versions(self.repository, configs)
-        allowed = {m: c for m, c in configs.items() if m not in refused}
+        refused = refused_versions(self.repository, self.configured.of(versions))
+        allowed = {m: v for m, v in versions.items() if m not in refused}
         with Probe(self.grpc_target) as probe:
             return refused | self._load_models(probe, allowed, deadline)
 
@@ -215,8 +214,8 @@ class EmbeddedTriton:
             niceness=self._niceness,
         )
 
-    def _begin(self, configs: dict[str, str]) -> dict[str, str]:
-        """Start Triton with these models; returns the reasons of those that cannot be loaded."""
+    def _begin(self, versions: Mapping[str, str]) -> dict[str, str]:
+        """Start Triton with these; returns the reasons of models that cannot be loaded."""
         installation = find_installation()
         ports = reserve_ports(self._address, self._asked_ports)
         scratch = make_scratch(installation, self.repository)
@@ -231,7 +230,7 @@ class EmbeddedTriton:
             deadline = time.monotonic() + self.start_timeout_seconds
             with Probe(self.grpc_target) as probe:
                 self._wait_until_up(probe, deadline)
-                return self._load_models(probe, configs, deadline)
+                return self._load_models(probe, versions, deadline)
         except BaseException:
             self.stop(grace=False)
             raise
@@ -245,8 +244,20 @@ class EmbeddedTriton:
             time.sleep(0.05)
 
     def _load_models(
-        self, probe: Probe, configs: dict[str, str], deadline: float
+        self, probe: Probe, versions: Mapping[str, str], deadline: float
     ) -> dict[str, str]:
+        """Load models, with stand-ins where that is for want of a GPU; returns the reasons of those
+        that fail."""
+        reasons = self._load_once(probe, self.configured.of(versions), deadline)
+        instead = {model: versions[model] for model in self.configured.stand_in(reasons)}
+        if not instead:
+            return reasons
+        left = {model: reason for model, reason in reasons.items() if model not in instead}
+        left |= refused_versions(self.repository, self.configured.of(instead))
+        instead = {model: version for model, version in instead.items() if model not in left}
+        return left | self._load_once(probe, self.configured.of(instead), deadline)
+
+    def _load_once(self, probe: Probe, configs: dict[str, str], deadline: float) -> dict[str, str]:
         """Load models and have each answer one request; returns the reasons of those that fail."""
         remaining_seconds = min(max(deadline - time.monotonic(), 0), LONGEST_LOAD_SECONDS)
         reasons = probe.load(configs, self.control_metadata, remaining_seconds)

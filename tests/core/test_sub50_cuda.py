@@ -28,6 +28,13 @@ LENGTHS = (16, 32, 64)
 CPU = "CPUExecutionProvider"
 
 
+class Lost:
+    """A session on a GPU that does nothing any more."""
+
+    def io_binding(self) -> None:
+        raise RuntimeError("CUDA failure 2: out of memory")
+
+
 def bound(most_tokens: int = 128, max_tokens: int | None = None, **given: Any) -> BoundEngine:
     model = tiny_engine()
     if max_tokens is not None:
@@ -189,3 +196,21 @@ def test_a_provider_that_is_passed_over_is_not(monkeypatch: pytest.MonkeyPatch) 
     engine = tiny_engine().SerializeToString()
     with pytest.raises(NotOnGpu, match=rf"took {CPU} and not {PROVIDER}"):
         open_session(engine, ort.SessionOptions(), provider_options({}, graphs=True))
+
+
+def test_an_engine_that_refuses_a_text_still_runs_and_one_that_lost_its_gpu_does_not() -> None:
+    engine = bound()
+    assert engine.runs_at_all()
+    with pytest.raises(ValueError, match="65 tokens"):
+        engine.run(feed([65], 65))
+    assert engine.runs_at_all()
+
+    engine.session = Lost()  # type: ignore[assignment]
+    assert not engine.runs_at_all()
+
+
+def test_too_little_memory_for_a_shape_is_a_gpu_that_cannot_be_used() -> None:
+    engine = bound()
+    engine.session = Lost()  # type: ignore[assignment]
+    with pytest.raises(NotOnGpu, match=r"CUDA failure 2: out of memory; .*to spare; .*--reset"):
+        engine.warm_up()

@@ -17,6 +17,7 @@ from engines.model_config import config_text, tuned_config
 from engines.runtimes import GPU_FILE, Candidate
 from service.errors import ServeError
 from service.triton.client import TritonClient
+from service.triton.repository import embedded_config
 from service.triton.server import EmbeddedTriton
 from tests.cpu_runtime import cpu_runtime
 from tests.fake_triton import sums
@@ -97,6 +98,21 @@ def test_a_gpu_that_fails_while_the_engine_is_loaded_is_stood_in_for(tiny: Path)
         assert f"and not {sub50_cuda.PROVIDER}" in triton.configured.stand_ins["fast"]
         with_client(triton, use)
         assert triton.revive({"fast": "1", "plain": "1"}) == {}
+        with_client(triton, use)
+
+
+def test_a_gpu_that_is_gone_when_triton_is_started_anew_is_stood_in_for(tiny: Path) -> None:
+    async def use(client: TritonClient) -> None:
+        for model in ("fast", "plain"):
+            text = text_of(20)
+            np.testing.assert_array_equal(await ask(client, model, text), sums(*text))
+
+    with EmbeddedTriton(tiny, may_stand_in=True) as triton:
+        # As if the GPU had been there until now.
+        triton.configured.stand_ins.clear()
+        triton.configured.configs["fast"] = embedded_config(tiny / "fast", ["1"])
+        assert triton.revive({"fast": "1", "plain": "1"}) == {}
+        assert list(triton.stand_ins) == ["fast"]
         with_client(triton, use)
 
 

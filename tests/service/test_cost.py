@@ -105,3 +105,13 @@ def test_another_engine_is_expected_to_take_so_many_times_as_long() -> None:
     line.observe(60, 20.0)
     other.observe(60, 20.0)
     assert line.predict_ms(100) == pytest.approx(other.predict_ms(100))
+
+
+def test_an_engine_begins_anew_with_nothing_of_the_one_before() -> None:
+    line, other = CostLine(Line(4.0, 0.1)), CostLine(Line(30.0, 0.5))
+    for _ in range(200):
+        line.observe(100, 5.0)
+    line.begin(Line(30.0, 0.5))
+    for each in (line, other):
+        each.observe(60, 70.0)
+    assert line.line == other.line

@@ -40,6 +40,7 @@ class Triton:
         self.called_off = threading.Event()
         self.blocks = False
         self.log_read_by: threading.Thread | None = None
+        self.stand_ins: dict[str, str] = {}
 
     @property
     def grpc_target(self) -> str:
@@ -204,6 +205,23 @@ def test_a_model_that_cannot_be_loaded_keeps_none_from_serving_and_is_tried_agai
         await ask(house.pulse, "two")
         assert house.triton.loaded == [{"two": "1"}] * 2
         assert await house.keeper.heal(None) is False
+
+    run(tmp_path, test)
+
+
+def test_a_model_whose_gpu_is_gone_goes_on_with_its_engine_for_processors(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(house: House) -> None:
+        house.triton.status = 247
+        house.triton.stand_ins = {"two": "no driver was found. Install it."}
+        await house.keeper.heal(None)
+        assert house.pipeline.said == ["two stands in", "forget"]
+        assert "model two is served by its engine for processors, because" in caplog.text
+        await ask(house.pulse, "two")
+        house.triton.status = 247
+        await house.keeper.heal(None)
+        assert house.pipeline.said.count("two stands in") == 1
 
     run(tmp_path, test)
 

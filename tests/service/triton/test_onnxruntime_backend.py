@@ -197,10 +197,11 @@ def test_a_gpu_that_cannot_be_used_fails_the_model_and_says_what_is_needed(
         load(**on_gpu())
 
 
-def test_an_engine_on_a_gpu_is_run_in_few_shapes_all_of_them_before_the_first_request(
+@pytest.fixture
+def as_on_gpu(
     backend: ModuleType, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All but the GPU itself: the processor's provider stands in for it."""
+) -> Any:
+    """A model with all but the GPU itself: the processor's provider stands in for it."""
 
     def on_processor(engine: bytes, options: Any, chosen: dict[str, str]) -> Any:
         assert chosen["enable_cuda_graph"] == "1"
@@ -209,13 +210,51 @@ def test_an_engine_on_a_gpu_is_run_in_few_shapes_all_of_them_before_the_first_re
     cuda = backend.sub50_cuda
     monkeypatch.setattr(cuda, "open_session", on_processor)
     monkeypatch.setattr(cuda, "BoundEngine", partial(cuda.BoundEngine, device="cpu"))
-    model = load(**on_gpu(cuda_graphs="1"))
+    return load(**on_gpu(cuda_graphs="1"))
+
+
+def test_an_engine_on_a_gpu_is_run_in_few_shapes_all_of_them_before_the_first_request(
+    as_on_gpu: Any,
+) -> None:
+    model = as_on_gpu
     warm = set(model.bound.buffers)
     assert {(16, 16), (1, 512), (2, 128), (1, 16)} <= warm
     requests = [padded([5, 128, 100], 128), padded([20, 17], 24), padded([40], 64)]
     requests += [Request(ids_of(3, 16)), Request(ids_of(1, 50))]
     assert_own_answers(requests, answers_of(requests, model.execute(requests)))
     assert set(model.bound.buffers) == warm
+
+
+class Ended(BaseException):
+    """What stands for the end of the process."""
+
+
+def test_a_gpu_that_runs_nothing_any_more_ends_the_process(
+    backend: ModuleType,
+    as_on_gpu: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def end(status: int) -> None:
+        raise Ended(status)
+
+    class Lost:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("CUDA failure 719: unspecified launch failure")
+
+    monkeypatch.setattr(backend.os, "_exit", end)
+    as_on_gpu.bound.session = Lost()
+    with pytest.raises(Ended, match=str(backend.GPU_LOST_STATUS)):
+        as_on_gpu.execute([padded([5], 16)])
+    assert "the GPU runs nothing any more: CUDA failure 719" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_on_a_gpu_that_is_well_fails_its_request_alone(as_on_gpu: Any) -> None:
+    holed, whole = padded([10], 16), padded([12], 16)
+    holed.mask[0, 3] = 0
+    answers = answers_of([holed, whole], as_on_gpu.execute([holed, whole]))
+    assert "padding has to stand at the end" in answers[0].error
+    assert_own_answers([whole], answers[1:])
 
 
 def test_engine_that_cannot_be_loaded_fails_the_model(

@@ -14,6 +14,8 @@ beside it.
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ from sub50_runs import BUCKET_LENGTHS, EVERY_LENGTH  # noqa: E402
 from sub50_verified import verified_bytes  # noqa: E402
 
 Arrays = list[np.ndarray[Any, np.dtype[Any]]]
+
+GPU_LOST_STATUS = 70
 
 # The C++ backend's reading of `optimization { graph { level: … } }`.
 OPTIMIZATION_LEVELS = {
@@ -79,11 +83,23 @@ class TritonPythonModel:
     def run(self, inputs: Arrays) -> Arrays:
         """The engine's outputs for one batch, both in the order of their names."""
         feed = dict(zip(self.batcher.input_names, inputs, strict=True))
-        outputs: Arrays = (
-            self.session.run(self.batcher.output_names, feed)
-            if self.bound is None
-            else self.bound.run(feed)
-        )
+        if self.bound is not None:
+            return self.run_on_gpu(self.bound, feed)
+        outputs: Arrays = self.session.run(self.batcher.output_names, feed)
+        return outputs
+
+    def run_on_gpu(self, bound: sub50_cuda.BoundEngine, feed: dict[str, Any]) -> Arrays:
+        """The outputs, or the end of this process, where the GPU does nothing more for it.
+
+        Who keeps Triton starts it anew then, with the GPU if it is back, and else without.
+        """
+        try:
+            outputs: Arrays = bound.run(feed)
+        except Exception as error:
+            if not bound.runs_at_all():
+                print(f"the GPU runs nothing any more: {error}", file=sys.stderr, flush=True)
+                os._exit(GPU_LOST_STATUS)
+            raise
         return outputs
 
 
