@@ -48,6 +48,7 @@ def reproduce(card: dict[str, Any], data: Path, base: Path, work: Path) -> dict[
         shutil.rmtree(trained, ignore_errors=True)
         _train(card, data, base, trained, checkpoints)
         record = _debias(card, data, base, trained, out, checkpoints)
+        shutil.rmtree(trained)
     else:
         record = _train(card, data, base, out, checkpoints)
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -129,8 +129,8 @@ def capacity(
 
         steal = Steal()
         found = _find_capacity(plan, report, precision)
-    stderr.print(capacity_table(found))
-    _tell(steal.warning())
+        stderr.print(capacity_table(found))
+        _tell(steal.warning())
     result = {**plan.asked(), **found.as_dict()}
     typer.echo(json.dumps(result, indent=2) if as_json else found.line())
     raise typer.Exit(found.exit_code)
@@ -178,8 +178,8 @@ def overload(
             budget_ms=budget_ms,
             on_step=lambda step: stderr.print(f"offered {step.factor:g} times the capacity"),
         )
-    stderr.print(overload_table(seen))
-    _tell(steal.warning())
+        stderr.print(overload_table(seen))
+        _tell(steal.warning())
     typer.echo(json.dumps(seen.as_dict(), indent=2) if as_json else seen.line())
     raise typer.Exit(seen.exit_code)
 

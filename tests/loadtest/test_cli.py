@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,27 @@ def test_a_capacity_says_of_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     said = json.loads(result.stdout)
     plan = Plan(host="http://127.0.0.1:1", texts="review")
     assert said == {**plan.asked(), **found.as_dict()}
+
+
+@pytest.mark.parametrize("command", [["capacity"], ["overload", "--capacity", "343"]])
+def test_what_neighbours_took_while_the_service_was_stopped_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    serving = [True]
+
+    @contextmanager
+    def host_of(plan: Plan, *_: object) -> Iterator[Plan]:
+        yield plan
+        serving[0] = False
+
+    found = Capacity(343.0, "service", (Probe(343.0, hand_made_verdict("PASS")),))
+    monkeypatch.setattr("loadtest.cli._find_capacity", lambda *_: found)
+    monkeypatch.setattr("loadtest.overload.run_overload", lambda *_, **__: found)
+    monkeypatch.setattr("loadtest.overload.overload_table", lambda _: "")
+    monkeypatch.setattr("loadtest.cli._host_of", host_of)
+    monkeypatch.setattr("loadtest.cli.Steal.warning", lambda _: f"serving: {serving[0]}")
+    result = runner.invoke(app, ["loadtest", *command])
+    assert "serving: True" in result.stderr, result.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

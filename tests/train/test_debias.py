@@ -152,6 +152,7 @@ def test_it_is_reproduced_from_its_card(root: Path, base: Path, even: Path, tmp_
     result = reproduce(card, root / "data.csv", base, tmp_path / "again")
     assert result["equal"] is True
     assert json.loads((Path(result["adapter"]) / "card.json").read_text()) == card
+    assert list((tmp_path / "again").iterdir()) == [Path(result["adapter"])]
 
 
 def test_what_cannot_be_evened_out_is_said(root: Path, base: Path, tmp_path: Path) -> None:
