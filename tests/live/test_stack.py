@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -38,10 +38,16 @@ CONTRACT = (Path(__file__).parent / "contract.txt").read_text(encoding="utf-8")
 class Stack:
     """A running `sub50 serve`."""
 
-    def __init__(self, port: int, *options: str, **variables: str) -> None:
+    def __init__(
+        self,
+        port: int,
+        *options: str,
+        program: Sequence[str | Path] = (SUB50,),
+        **variables: str,
+    ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
-            [SUB50, "serve", "--port", str(port), *options],
+            [*program, "serve", "--port", str(port), *options],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

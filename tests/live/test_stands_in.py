@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +21,24 @@ from service.triton.client import TritonClient
 from service.triton.repository import embedded_config
 from service.triton.server import EmbeddedTriton
 from tests.cpu_runtime import cpu_runtime
+from tests.deploy.running import free_port
 from tests.fake_triton import sums
-from tests.live.promoting import TEXTS, classify, engines, result_of, start
+from tests.live.promoting import TEXTS, classify, engines, result_of, start, until
+from tests.live.test_stack import Stack
 from tests.live.test_triton_serving import ask, text_of, with_client
 from tests.tiny_models import tuned, write_tiny_model
 
 pytestmark = [pytest.mark.live, cpu_runtime]
 NAME = "sentiment"
+STANDS_IN = "sub50_engine_stands_in{"
 
 
-def tune_to_gpu(model: Path) -> None:
+def tune_to_gpu(model: Path, max_run_tokens: int | None = None) -> None:
     """As `tune --runtime cuda` leaves a model, but for the graph, which nothing here could run."""
     config = tuned_config(CATALOG[NAME], Candidate("onnxruntime", "FP16", 1, 2), 40)
     config.name = model.name
+    if max_run_tokens is not None:  # fewer shapes to run before the first request
+        config.parameters["max_run_tokens"].string_value = str(max_run_tokens)
     (model / "config.pbtxt").write_text(config_text(config, tuned_model=model.name))
     version = model / "1"
     shutil.copy(version / ENGINE_FILE, version / GPU_FILE)
@@ -71,6 +77,36 @@ def test_it_is_served_and_promoted_on_the_processor_and_says_why(
     assert "model sentiment is served by its engine for processors, because" in output
     assert "`make setup-gpu`" in output
     assert "`sub50 engines tune sentiment --reset`. It is tried again at the next start" in output
+
+
+def test_it_goes_on_on_the_processor_when_the_gpu_goes_while_it_serves(
+    repository: Path, tmp_path: Path
+) -> None:
+    """All but the GPU, which the processor plays: the model's process, Triton, the service."""
+    tune_to_gpu(repository / NAME, max_run_tokens=512)
+    gone = tmp_path / "gone"
+    program = (sys.executable, "-m", "tests.live.pretended_gpu", str(gone))
+    stack = Stack(free_port(), "--repository", str(repository), program=program)
+    try:
+        stack.wait_until_ready()
+        before = classify(stack.url, TEXTS[0])
+        told_before = stack.get("/metrics").decode()
+        gone.touch()
+        until(lambda: "1.0" in metric(stack.get("/metrics").decode(), STANDS_IN)[0])
+        stack.wait_until_ready()
+        after = classify(stack.url, TEXTS[0])
+        told_after = stack.get("/metrics").decode()
+    finally:
+        status, output = stack.end()
+    assert status == 0, output
+    assert before["results"][0]["label"] == after["results"][0]["label"]
+    assert 'precision="FP16"' in metric(told_before, "sub50_engine_info{")[0]
+    (engine,) = metric(told_after, "sub50_engine_info{")
+    assert 'precision="INT8"' in engine
+    (restart,) = metric(told_after, 'sub50_triton_restarts_total{reason="model_died"}')
+    assert restart.endswith(" 1.0")
+    assert "the GPU runs nothing any more: CUDA failure 719" in output
+    assert "model sentiment is served by its engine for processors, because" in output
 
 
 @pytest.fixture
