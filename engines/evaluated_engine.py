@@ -19,14 +19,7 @@ from engines.engine_folder import engine_card
 from engines.errors import EngineError
 from engines.measure import Engine, Floats, Labels, feed
 from engines.plan_here import require_plan_runs, served_plan
-from engines.runtimes import (
-    INSTALL_OPENVINO,
-    Candidate,
-    Precision,
-    has_openvino,
-    open_engine,
-    usable_cores,
-)
+from engines.runtimes import Candidate, Precision, open_engine, require_runs, usable_cores
 from engines.scores import Scores
 
 # Rows of a call; fewer where they are long, so that a call stays small.
@@ -131,13 +124,19 @@ def require_runtime(folder: Path, card: EngineCard) -> Candidate:
     """How `sub50 serve` runs the engine of a version folder.
 
     Raises:
-        EngineError: the runtime is not installed here, or it is a plan that cannot be run here.
+        EngineError: what it was tuned for is not here, or it is a plan that cannot be run here.
     """
+    candidate = as_served(card)
     if card.plan is not None:
         require_plan_runs(card)
-    candidate = as_served(card)
-    if candidate.backend == "openvino" and not has_openvino():
-        raise EngineError(f"{folder} was tuned for OpenVINO. {INSTALL_OPENVINO}")
+    else:
+        try:
+            require_runs(candidate)
+        except EngineError as error:
+            raise EngineError(
+                f"{folder} was tuned for {candidate.runtime} {candidate.precision}, and cannot be "
+                f"run so here: {error}"
+            ) from error
     return candidate
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from core.card import ENGINE_FILE, TOKENIZER_FILE, EngineCard, read_card
+from core.checksums import engine_files
 from core.versions import VersionError, names, served_folder, versions_of
 from engines import base
 from engines.catalog import CATALOG, specs
@@ -48,8 +49,9 @@ def run_gate(
 
     Returns:
         `model`, `version`, `passed`, `reasons`, `ran`, which says what was run by what, and what
-        was measured of that: `drift`, `invariance`, `accuracy`. A plan that cannot be run here does
-        not pass; what is measured then is the graph that it was built of.
+        was measured of that: `drift`, `invariance`, `accuracy`. That is what is served: a plan, or
+        what tuning chose. Where it cannot be run here, the version does not pass, and what is
+        measured is its graph.
 
     Raises:
         EngineError: there is no such engine, or what it was made of is not here to compare with.
@@ -58,7 +60,8 @@ def run_gate(
         specs([name])  # raises for a name that is no model's
     folder = _version_folder(repository / name, version)
     card = _card(folder)
-    require_plain(folder / ENGINE_FILE)
+    for path in engine_files(folder, card):
+        require_plain(path)
     asked = gated_engine(card, folder)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with console.status(f"{name} {folder.name}: measuring against the unquantized graph"):
@@ -73,7 +76,7 @@ def run_gate(
     reasons = [*changed, *findings.verdict.reasons]
     console.print(f"{name} {folder.name} {_said(asked, reasons)}.", markup=False)
     if asked.not_run is not None:
-        reasons.insert(0, f"the plan itself was not run: {asked.not_run}")
+        reasons.insert(0, f"{asked.served} was not run: {asked.not_run}")
     return {
         "model": name,
         "version": folder.name,
@@ -92,7 +95,7 @@ def _said(asked: GatedEngine, reasons: Sequence[str]) -> str:
     if asked.not_run is None:
         return f"{verdict} ({asked.ran})"
     return (
-        f"is not judged, because the plan itself was not run: {asked.not_run}. Its graph alone "
+        f"is not judged, because {asked.served} was not run: {asked.not_run}. Its graph alone "
         f"({asked.ran}) {verdict}; ask again on a machine like the one that will serve it"
     )
 

@@ -229,6 +229,22 @@ def gpu_of(candidate: Candidate) -> Gpu | None:
     return require_cuda()
 
 
+def require_runs(candidate: Candidate) -> Gpu | None:
+    """The GPU that a candidate of an ONNX engine runs on here; None for one on processors.
+
+    Raises:
+        EngineError: it cannot be run here as it is served; says what is missing, and what to do.
+    """
+    if candidate.backend == "openvino" and not has_openvino():
+        raise EngineError("OpenVINO is not installed: `pip install 'sub50[openvino]'` brings it")
+    if candidate.precision == "BF16" and not multiplies_bf16():
+        raise EngineError(
+            "the processor here has no BF16 instructions, without which OpenVINO computes "
+            "otherwise; ask on one that has them, or tune the model here"
+        )
+    return gpu_of(candidate)
+
+
 def gpu_name(gpu: Gpu) -> str:
     """A GPU, for the card."""
     return f"{gpu.name} (compute capability {gpu.compute_capability}, driver {gpu.driver})"

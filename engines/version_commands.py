@@ -79,7 +79,7 @@ def gate_engine(
     repository: Repository = DEFAULT_REPOSITORY,
     as_json: AsJson = False,
 ) -> None:
-    """Measure an engine on disk again; exit 0 if it may be served, 1 if not."""
+    """Measure an engine on disk again, run as it is served; exit 0 if it may be, 1 if not."""
     from engines.gate_command import run_gate
 
     result = _shown(lambda: run_gate(name, version, repository, data, base), as_json)

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from core.card import CARD_FILE, ENGINE_FILE, read_card, write_card
 from engines.base import CACHE, SHA256
-from engines.model_config import REPOSITORY
+from engines.catalog import spec_of
+from engines.model_config import REPOSITORY, write_model_files
 from service.cli import app
 from tests.tiny import card as made_up
 from tests.tiny import write_version
@@ -79,7 +80,7 @@ def test_an_imported_engine_without_its_checkpoint_cannot_be_measured(tmp_path: 
     version = tmp_path / "mine" / "1"
     imported = {"base": "/gone/checkpoint", "imported": {"files": {}}}
     write_version(version, made_up("mine", **imported))
-    (tmp_path / "mine" / "config.pbtxt").write_text('name: "mine"')
+    write_model_files(spec_of(read_card(version)), tmp_path)
     code, _, errors = gate(tmp_path, "mine")
     assert code == 1
     assert "was imported from /gone/checkpoint" in errors
