@@ -9,7 +9,7 @@ from service.keys.line import line_of
 from tests.compiler import skip_without_compiler
 from tests.service.api_process import until
 from tests.service.keys.test_store import write
-from tests.service.test_ending import StartApi, shared_triton, standstill, start_api, triton  # noqa: F401
+from tests.service.test_ending import StartApi, shared_triton, start_api, triton  # noqa: F401
 
 HANGS_SECONDS = 3600.0
 
