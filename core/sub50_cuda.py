@@ -181,9 +181,8 @@ class BoundEngine:
         """
         for length in reversed(self.lengths):
             for rows in reversed(self.row_counts(length)):
-                ones = np.ones((rows, length), np.int64)
                 try:
-                    self.run(dict.fromkeys(self.input_names, ones))
+                    self._try(rows, length)
                 except Exception as error:
                     raise _cannot_run(error) from error
 
@@ -193,10 +192,9 @@ class BoundEngine:
         After some faults of a GPU nothing can, for as long as the process lives (CUDA calls such
         errors sticky).
         """
-        smallest = np.ones((1, self.lengths[0]), np.int64)
         try:
-            self.run(dict.fromkeys(self.input_names, smallest))
-        except Exception:
+            self._try(1, self.lengths[0])
+        except Exception:  # whatever it is, it has been told of the run before this one
             return False
         return True
 
@@ -210,6 +208,9 @@ class BoundEngine:
         """How many rows of that length a run may have, ascending: powers of two, and the most."""
         most = max(1, self.most_tokens // length)
         return [2**power for power in range(most.bit_length()) if 2**power < most] + [most]
+
+    def _try(self, rows: int, length: int) -> None:
+        self.run(dict.fromkeys(self.input_names, np.ones((rows, length), np.int64)))
 
     def _run(self, inputs: Mapping[str, Array], length: int) -> list[Array]:
         rows, tokens = inputs[MASK_NAME].shape

@@ -20,13 +20,11 @@ from engines.checksum_list import check_listed, read_checksums, served_files
 from engines.checksums import file_sha256
 from engines.errors import EngineError
 from engines.gpu_config import is_on_gpu, put_on_gpu
-from engines.model_config import CONFIG_FILE, read_config
+from engines.model_config import CONFIG_FILE, THREADS, read_config
 from engines.plan_target import check_plans
 from engines.room import full_disk_told, require_room
 
 DELIVERED_HEADER = "# Written by `sub50 engines deliver` from the file that came with the engine.\n"
-# What the backends call the threads of one instance.
-THREADS = {"onnxruntime": "intra_op_thread_count", "openvino": "INFERENCE_NUM_THREADS"}
 
 
 @dataclass(frozen=True)

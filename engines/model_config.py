@@ -31,6 +31,8 @@ QUEUE_FIELDS = (
     "default_queue_policy",
     "priority_queue_policy",
 )
+# What the backends call the threads of one instance.
+THREADS = {"onnxruntime": "intra_op_thread_count", "openvino": "INFERENCE_NUM_THREADS"}
 # Names of NVIDIA's onnxruntime backend. "0" threads: as many as there are cores.
 PARAMETERS = {"intra_op_thread_count": "0", "inter_op_thread_count": "1", "execution_mode": "0"}
 HEADER = "# Written by `python -m engines.model_config`; change that module instead.\n"
@@ -94,15 +96,16 @@ def tuned_config(
 
 def runtime_parameters(candidate: Candidate) -> dict[str, str]:
     """Threads and precision under the names of NVIDIA's backends, or else of OpenVINO itself."""
+    threads = {THREADS[candidate.backend]: str(candidate.threads)}
     if candidate.backend == "onnxruntime":
-        return {"intra_op_thread_count": str(candidate.threads)}
+        return threads
     hints = (
         {"HINT_BF16": "YES", "INFERENCE_PRECISION_HINT": "bf16"}
         if candidate.precision == "BF16"
         else {"INFERENCE_PRECISION_HINT": "f32"}
     )
     return {
-        "INFERENCE_NUM_THREADS": str(candidate.threads),
+        **threads,
         "NUM_STREAMS": "1",
         "PERFORMANCE_HINT": "LATENCY",
         **hints,

@@ -15,7 +15,7 @@ from core.checksums import recorded_files
 from engines.errors import EngineError
 from engines.evaluated_engine import as_served
 from engines.gpu_config import is_on_gpu
-from engines.model_config import CONFIG_FILE, read_config
+from engines.model_config import CONFIG_FILE, THREADS, read_config
 from engines.runtimes import REFERENCE_FILE, Backend, Candidate, Precision
 
 
@@ -41,23 +41,23 @@ def way_of(config: model_config_pb2.ModelConfig) -> Candidate:
     Raises:
         EngineError: its runtime takes no ONNX engine.
     """
-    file = config.default_model_filename or ENGINE_FILE
-    given = {key: entry.string_value for key, entry in config.parameters.items()}
-    precision: Precision = "FP32" if file == REFERENCE_FILE else "INT8"
-    backend: Backend = "onnxruntime"
-    threads = given.get("intra_op_thread_count")
-    if config.backend == "openvino":
-        backend, threads = "openvino", given.get("INFERENCE_NUM_THREADS")
-        # As the backend reads them: HINT_BF16 is that of NVIDIA's.
-        hint = "bf16" if given.get("HINT_BF16", "").upper() == "YES" else "f32"
-        if given.get("INFERENCE_PRECISION_HINT", hint).lower() == "bf16":
-            precision = "BF16"
-    elif config.backend != "onnxruntime":
+    if config.backend not in THREADS:
         raise EngineError(
             f"{CONFIG_FILE} of {config.name} names the runtime {config.backend!r}, and the engine "
             f"is ONNX, for onnxruntime or openvino; `sub50 engines tune {config.name}` writes it"
         )
+    file = config.default_model_filename or ENGINE_FILE
+    given = {key: entry.string_value for key, entry in config.parameters.items()}
+    precision: Precision = "FP32" if file == REFERENCE_FILE else "INT8"
+    backend: Backend = "onnxruntime"
+    if config.backend == "openvino":
+        backend = "openvino"
+        # As the backend reads them: HINT_BF16 is that of NVIDIA's.
+        hint = "bf16" if given.get("HINT_BF16", "").upper() == "YES" else "f32"
+        if given.get("INFERENCE_PRECISION_HINT", hint).lower() == "bf16":
+            precision = "BF16"
     if is_on_gpu(config):
         precision = "FP16"
     instances = sum(group.count for group in config.instance_group)
-    return Candidate(backend, precision, int(threads or 0), instances, file)
+    threads = int(given.get(THREADS[backend]) or 0)
+    return Candidate(backend, precision, threads, instances, file)

@@ -165,14 +165,13 @@ class EmbeddedTriton:
         Raises ServeError if Triton does not start; then nothing is left running.
         """
         self.stop(grace=False)
-        refused = refused_versions(self.repository, self.configured.of(versions))
-        return refused | self._begin({m: v for m, v in versions.items() if m not in refused})
+        refused, allowed = self._checked(versions)
+        return refused | self._begin(allowed)
 
     def load(self, versions: Mapping[str, str]) -> dict[str, str]:
         """Load one version of each model named; returns the reasons of those that cannot be."""
         deadline = time.monotonic() + self.start_timeout_seconds
-        refused = refused_versions(self.repository, self.configured.of(versions))
-        allowed = {m: v for m, v in versions.items() if m not in refused}
+        refused, allowed = self._checked(versions)
         with Probe(self.grpc_target) as probe:
             return refused | self._load_models(probe, allowed, deadline)
 
@@ -214,6 +213,11 @@ class EmbeddedTriton:
             niceness=self._niceness,
         )
 
+    def _checked(self, versions: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Why some may not be loaded from what lies there now, by model, and the others."""
+        refused = refused_versions(self.repository, self.configured.of(versions))
+        return refused, {m: v for m, v in versions.items() if m not in refused}
+
     def _begin(self, versions: Mapping[str, str]) -> dict[str, str]:
         """Start Triton with these; returns the reasons of models that cannot be loaded."""
         installation = find_installation()
@@ -253,9 +257,8 @@ class EmbeddedTriton:
         if not instead:
             return reasons
         left = {model: reason for model, reason in reasons.items() if model not in instead}
-        left |= refused_versions(self.repository, self.configured.of(instead))
-        instead = {model: version for model, version in instead.items() if model not in left}
-        return left | self._load_once(probe, self.configured.of(instead), deadline)
+        refused, allowed = self._checked(instead)
+        return left | refused | self._load_once(probe, self.configured.of(allowed), deadline)
 
     def _load_once(self, probe: Probe, configs: dict[str, str], deadline: float) -> dict[str, str]:
         """Load models and have each answer one request; returns the reasons of those that fail."""

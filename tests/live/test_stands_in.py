@@ -123,33 +123,29 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_gpu_that_fails_while_the_engine_is_loaded_is_stood_in_for(tiny: Path) -> None:
-    async def use(client: TritonClient) -> None:
-        for model in ("fast", "plain"):
-            text = text_of(20)
-            np.testing.assert_array_equal(await ask(client, model, text), sums(*text))
+async def both_answer(client: TritonClient) -> None:
+    for model in ("fast", "plain"):
+        text = text_of(20)
+        np.testing.assert_array_equal(await ask(client, model, text), sums(*text))
 
+
+def test_a_gpu_that_fails_while_the_engine_is_loaded_is_stood_in_for(tiny: Path) -> None:
     with EmbeddedTriton(tiny, may_stand_in=True) as triton:
         assert list(triton.configured.stand_ins) == ["fast"]
         assert f"and not {sub50_cuda.PROVIDER}" in triton.configured.stand_ins["fast"]
-        with_client(triton, use)
+        with_client(triton, both_answer)
         assert triton.revive({"fast": "1", "plain": "1"}) == {}
-        with_client(triton, use)
+        with_client(triton, both_answer)
 
 
 def test_a_gpu_that_is_gone_when_triton_is_started_anew_is_stood_in_for(tiny: Path) -> None:
-    async def use(client: TritonClient) -> None:
-        for model in ("fast", "plain"):
-            text = text_of(20)
-            np.testing.assert_array_equal(await ask(client, model, text), sums(*text))
-
     with EmbeddedTriton(tiny, may_stand_in=True) as triton:
         # As if the GPU had been there until now.
         triton.configured.stand_ins.clear()
         triton.configured.configs["fast"] = embedded_config(tiny / "fast", ["1"])
         assert triton.revive({"fast": "1", "plain": "1"}) == {}
         assert list(triton.stand_ins) == ["fast"]
-        with_client(triton, use)
+        with_client(triton, both_answer)
 
 
 def test_who_cannot_tell_the_service_is_refused(tiny: Path) -> None:
